@@ -1,0 +1,1 @@
+//! Ottla's broker, as a library that a program can embed.

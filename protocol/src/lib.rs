@@ -1,0 +1,3 @@
+//! Apache Kafka's wire protocol: bytes to typed messages and back. No I/O, no clock, no runtime.
+
+pub mod types;

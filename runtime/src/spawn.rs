@@ -1,0 +1,108 @@
+//! Where tasks run: tokio's threads, or the simulator's single one.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{AbortHandle, Abortable};
+use tokio::sync::oneshot;
+
+use crate::net::BoxFuture;
+
+/// Starts tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Spawner {
+    executor: Arc<dyn Executor>,
+}
+
+/// What a kind of runtime gives so that tasks can be started on it.
+pub trait Executor: Send + Sync + 'static {
+    /// Runs `future` to its end beside the others. The name is for traces.
+    fn execute(&self, name: &'static str, future: BoxFuture<()>);
+
+    /// Runs `work` on a thread of its own. Only real disks and clocks ask for one; a simulator panics.
+    fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>);
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It ran to its end.
+    Finished,
+    /// It was aborted, or its runtime went away.
+    Aborted,
+    /// It panicked: an invariant did not hold. The text is the panic's message.
+    Panicked(String),
+}
+
+/// A task that was started. Dropping the handle lets the task go on; awaiting it says how the task ended.
+pub struct TaskHandle {
+    abort: AbortHandle,
+    end: oneshot::Receiver<TaskEnd>,
+}
+
+impl Spawner {
+    /// A spawner on this kind of runtime.
+    pub fn new(executor: Arc<dyn Executor>) -> Spawner {
+        Spawner { executor }
+    }
+
+    /// Starts `future` as a task. A panic in it ends that task alone and is what the handle answers.
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> TaskHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (abort, registration) = AbortHandle::new_pair();
+        let (send_end, end) = oneshot::channel();
+        let guarded = AssertUnwindSafe(Abortable::new(future, registration)).catch_unwind();
+        self.executor.execute(
+            name,
+            Box::pin(async move {
+                let end = match guarded.await {
+                    Ok(Ok(())) => TaskEnd::Finished,
+                    Ok(Err(_aborted)) => TaskEnd::Aborted,
+                    Err(panic) => TaskEnd::Panicked(panic_message(panic.as_ref())),
+                };
+                // Nobody need be waiting: the handle may have been dropped.
+                let _unheard = send_end.send(end);
+            }),
+        );
+        TaskHandle { abort, end }
+    }
+
+    /// Runs `work` on a thread of its own, until it returns.
+    pub fn spawn_thread<F>(&self, name: &'static str, work: F)
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.executor.execute_thread(name, Box::new(work));
+    }
+}
+
+impl TaskHandle {
+    /// Ends the task at its next point of waiting.
+    pub fn abort(&self) {
+        self.abort.abort();
+    }
+}
+
+impl Future for TaskHandle {
+    type Output = TaskEnd;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TaskEnd> {
+        Pin::new(&mut self.end).poll(context).map(|end| end.unwrap_or(TaskEnd::Aborted))
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "panic without a message".to_owned()
+    }
+}
