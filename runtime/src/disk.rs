@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+mod wait;
+
+pub use wait::{Completion, DiskWait, FileWait, SyncCompletion};
+
 /// What a completed operation calls, once.
 pub type Done<T> = Box<dyn FnOnce(io::Result<T>) + Send + 'static>;
 

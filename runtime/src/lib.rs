@@ -11,7 +11,7 @@ pub mod random;
 pub mod spawn;
 
 pub use clock::{Clock, MonotonicTime, WallTime};
-pub use disk::{Disk, DiskRef, File, FileRange, FileRef};
+pub use disk::{Disk, DiskRef, DiskWait, File, FileRange, FileRef, FileWait};
 pub use net::{Connection, Listener, Net, NetRef};
 pub use random::{Rng, RngSource};
 pub use spawn::{Spawner, TaskEnd, TaskHandle};

@@ -12,6 +12,8 @@ use bytes::BytesMut;
 
 use crate::disk::FileRange;
 
+mod wait;
+
 /// A future that a seam hands out.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
