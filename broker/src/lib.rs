@@ -1,1 +1,3 @@
 //! Ottla's broker, as a library that a program can embed.
+
+pub mod config;

@@ -1,0 +1,50 @@
+//! Limits that keep one client from taking the broker away from the others.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Limits that keep one client from taking the broker away from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `socket.request.max.bytes`: a frame of more bytes closes its connection unread. From 1, default 104857600.
+    pub request_bytes_max: u32,
+    /// `queued.max.request.bytes`: bytes of requests received and not yet answered, over all connections. From 1,
+    /// default 67108864; −1 (none here), Kafka's default, is no limit.
+    pub queued_request_bytes_max: Option<u64>,
+    /// `ottla.request.read.timeout.ms`: a frame of which nothing arrived for so long closes its connection. From 1,
+    /// default 30000.
+    pub request_read_timeout_ms: u64,
+    /// `ottla.decompression.max.bytes`: what one record batch may grow to when it is decompressed. From 1, default
+    /// 134217728.
+    pub decompression_bytes_max: u64,
+    /// `connections.max.idle.ms`: default 600000; negative (none here) keeps idle connections for ever.
+    pub connections_max_idle_ms: Option<u64>,
+    /// `max.connections`: over all addresses, from 0, default 2147483647.
+    pub connections_max: u32,
+    /// `max.connections.per.ip`: from 0, default 2147483647. 0 is legal only beside overrides.
+    pub connections_per_ip_max: u32,
+    /// `max.connections.per.ip.overrides`: `address:count,...`. Host names are refused: Kafka looks them up once.
+    pub connections_per_ip_overrides: BTreeMap<IpAddr, u32>,
+    /// `fetch.max.bytes`: the most that one Fetch is answered, whatever it asks for; a first batch may be larger.
+    /// From 1024, default 57671680.
+    pub fetch_bytes_max: u32,
+    /// `max.incremental.fetch.session.cache.slots`: from 0 (no sessions), default 1000.
+    pub fetch_session_count_max: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> LimitsConfig {
+        LimitsConfig {
+            request_bytes_max: 104_857_600,
+            queued_request_bytes_max: Some(64 * 1024 * 1024),
+            request_read_timeout_ms: 30_000,
+            decompression_bytes_max: 128 * 1024 * 1024,
+            connections_max_idle_ms: Some(600_000),
+            connections_max: i32::MAX as u32,
+            connections_per_ip_max: i32::MAX as u32,
+            connections_per_ip_overrides: BTreeMap::new(),
+            fetch_bytes_max: 57_671_680,
+            fetch_session_count_max: 1000,
+        }
+    }
+}

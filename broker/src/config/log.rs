@@ -1,0 +1,43 @@
+//! The data directory and what looks after it. What a topic can choose for itself is in `topic.rs`.
+
+use std::path::PathBuf;
+
+use super::topic::TopicConfig;
+
+/// The data directory, and the work on logs that is the same for every topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `log.dirs`, or `log.dir` where that is not set: one directory, default `./ottla-data`.
+    pub directory: PathBuf,
+    /// `log.retention.check.interval.ms`: how often segments past their retention are looked for, from 1, default
+    /// 300000.
+    pub retention_check_interval_ms: u64,
+    /// `producer.id.expiration.ms`: a producer that wrote nothing for so long is forgotten, from 1, default 86400000.
+    pub producer_id_expiration_ms: u64,
+    /// `producer.id.expiration.check.interval.ms`: how often such producers are looked for, from 1, default 600000.
+    pub producer_id_expiration_check_interval_ms: u64,
+    /// `num.recovery.threads.per.data.dir`: logs recovered side by side at start, from 1, default 2.
+    pub recovery_threads: u32,
+    /// `ottla.disk.reserve.bytes`: space that produce leaves free, so that reading, deleting and the metadata log go
+    /// on when the disk is full. From 0, default 67108864.
+    pub disk_reserve_bytes: u64,
+    /// `ottla.shards`: tasks that own the partitions, from 0, default 0 (none here): one per processor.
+    pub shard_count: Option<u32>,
+    /// What a topic has that overrides nothing: the `log.*` keys and their likes.
+    pub topic_defaults: TopicConfig,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig {
+            directory: PathBuf::from("./ottla-data"),
+            retention_check_interval_ms: 300_000,
+            producer_id_expiration_ms: 86_400_000,
+            producer_id_expiration_check_interval_ms: 600_000,
+            recovery_threads: 2,
+            disk_reserve_bytes: 64 * 1024 * 1024,
+            shard_count: None,
+            topic_defaults: TopicConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a topic's configs mean for its logs: the values in effect, typed.
+//!
+//! A topic holds its overrides as text, the way clients sent them; [`TopicConfig`] is what comes out when they are laid
+//! over the broker's defaults. It is the same for all partitions of a topic, so share it by `Arc`: one for every topic
+//! without overrides. Keys that have no effect yet are in the key table (`keys/topic.rs`) and not here.
+
+/// A topic's configs in effect. Each field names its topic key; the broker key that gives its default is in the table
+/// of keys. All times are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `cleanup.policy`: default delete.
+    pub cleanup_policy: CleanupPolicy,
+    /// `compression.type` and the levels.
+    pub compression: CompressionConfig,
+    /// `segment.bytes`: a segment that would grow past it is closed first. From 1048576, default 1073741824.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment whose first record is so old is closed at the next append. From 1, default 604800000.
+    pub segment_ms: u64,
+    /// `segment.jitter.ms`: up to so much, by chance, is taken off `segment.ms`. From 0, default 0.
+    pub segment_jitter_ms: u64,
+    /// `segment.index.bytes`: a full index closes its segment too. From 4, default 10485760.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: an index entry each so many bytes of log. From 0, default 4096.
+    pub index_interval_bytes: u32,
+    /// `retention.ms`: default 604800000; −1 (none here) is for ever.
+    pub retention_ms: Option<u64>,
+    /// `retention.bytes`: per partition, whole segments only. Any negative number (none here), the default, is without
+    /// limit; 0 keeps the active segment only.
+    pub retention_bytes: Option<u64>,
+    /// `max.message.bytes`: the largest batch as it arrives, compressed, its header included. From 0, default 1048588.
+    pub max_message_bytes: u32,
+    /// `message.timestamp.type`: default CreateTime.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how far a record's time may lie before the broker's. From 0, default
+    /// 9223372036854775807.
+    pub timestamp_before_max_ms: u64,
+    /// `message.timestamp.after.max.ms`: how far a record's time may lie ahead of the broker's. From 0, default 3600000.
+    pub timestamp_after_max_ms: u64,
+    /// `min.insync.replicas`: from 1, default 1. What acks=-1 asks for is this, but never more than the partition has
+    /// replicas.
+    pub min_insync_replicas: u32,
+    /// `file.delete.delay.ms`: between a segment's leaving the log and its file's removal. From 0, default 60000.
+    pub file_delete_delay_ms: u64,
+    /// `ottla.flush.policy`: what makes a written record safe. Default group.
+    pub flush_policy: FlushPolicy,
+    /// `flush.messages`: under [`FlushPolicy::Os`], a flush after so many records; `group` flushes each append anyway.
+    /// From 1, default 9223372036854775807.
+    pub flush_messages: u64,
+    /// `flush.ms`: under [`FlushPolicy::Os`], a flush once a record waited so long. From 0, default
+    /// 9223372036854775807.
+    pub flush_ms: u64,
+    /// `preallocate`: whether a new segment's whole size is reserved at once, rather than in steps by the rate of
+    /// writing. The file's length stays the log's end in both cases. Default false.
+    pub preallocate: bool,
+}
+
+impl Default for TopicConfig {
+    fn default() -> TopicConfig {
+        TopicConfig {
+            cleanup_policy: CleanupPolicy { delete: true, compact: false },
+            compression: CompressionConfig::default(),
+            segment_bytes: 1024 * 1024 * 1024,
+            segment_ms: 604_800_000,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 * 1024 * 1024,
+            index_interval_bytes: 4096,
+            retention_ms: Some(604_800_000),
+            retention_bytes: None,
+            max_message_bytes: 1_048_588,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX as u64,
+            timestamp_after_max_ms: 3_600_000,
+            min_insync_replicas: 1,
+            file_delete_delay_ms: 60_000,
+            flush_policy: FlushPolicy::Group,
+            flush_messages: i64::MAX as u64,
+            flush_ms: i64::MAX as u64,
+            preallocate: false,
+        }
+    }
+}
+
+/// `cleanup.policy`, a set. The empty one is legal and keeps records for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// Segments past `retention.ms` or `retention.bytes` go.
+    pub delete: bool,
+    /// Of records with the same key the newest stays; every record needs a key.
+    pub compact: bool,
+}
+
+/// `compression.type`, with a level for each codec that has levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompressionConfig {
+    /// Which codec stored batches have.
+    pub codec: TopicCompression,
+    /// `compression.gzip.level`: 1 to 9, or −1, the default: gzip's own.
+    pub gzip_level: i32,
+    /// `compression.lz4.level`: 1 to 17, default 9.
+    pub lz4_level: i32,
+    /// `compression.zstd.level`: −131072 to 22, default 3.
+    pub zstd_level: i32,
+}
+
+impl Default for CompressionConfig {
+    fn default() -> CompressionConfig {
+        CompressionConfig { codec: TopicCompression::Producer, gzip_level: -1, lz4_level: 9, zstd_level: 3 }
+    }
+}
+
+/// `compression.type` of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicCompression {
+    /// Batches are kept as the producer sent them.
+    Producer,
+    /// `uncompressed`.
+    Uncompressed,
+    /// `gzip`.
+    Gzip,
+    /// `snappy`.
+    Snappy,
+    /// `lz4`.
+    Lz4,
+    /// `zstd`.
+    Zstd,
+}
+
+/// Whose clock a record's time is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's, at the append.
+    LogAppendTime,
+}
+
+/// What makes a written record safe, so that it may be acknowledged and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushPolicy {
+    /// An fsync that covers it. One serves all partitions of a data directory that wait for it.
+    Group,
+    /// Being written to the operating system's cache: Kafka's way. A power cut takes what was not flushed yet.
+    Os,
+}
