@@ -1,3 +1,4 @@
 //! Ottla's broker, as a library that a program can embed.
 
 pub mod config;
+pub mod log;
