@@ -1,0 +1,91 @@
+//! Both indexes of an active segment, fed batch by batch: when an entry is due, and which one.
+//!
+//! Appending and recovery go through the same function, so an index that is rebuilt equals the one that was lost.
+
+use ottla_protocol::types::Offset;
+
+use super::offset_index::OffsetIndex;
+use super::time_index::{NO_TIMESTAMP, TimeIndex, TimestampOffset};
+
+/// How a topic's indexes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPolicy {
+    /// `index.interval.bytes`: an entry is due when more than this was appended since the last.
+    pub interval_bytes: u32,
+    /// `segment.index.bytes`: the size of an index at which the segment is rolled.
+    pub bytes_max: u32,
+}
+
+/// What an index wants to know of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexedBatch {
+    /// Its last offset.
+    pub last_offset: Offset,
+    /// Where it begins in the segment's file.
+    pub position: u32,
+    /// Its size.
+    pub bytes: u32,
+    /// Its largest timestamp, −1 if it has none.
+    pub max_timestamp: i64,
+}
+
+/// The indexes of an active segment.
+#[derive(Debug, Clone)]
+pub struct SegmentIndexes {
+    /// Offsets to positions.
+    pub offsets: OffsetIndex,
+    /// Timestamps to offsets.
+    pub times: TimeIndex,
+    interval_bytes: u32,
+    bytes_since_entry: u64,
+    largest: Option<TimestampOffset>,
+}
+
+impl SegmentIndexes {
+    /// The indexes of a segment that has no batch yet.
+    pub fn new(base_offset: Offset, policy: IndexPolicy) -> SegmentIndexes {
+        SegmentIndexes {
+            offsets: OffsetIndex::new(base_offset, policy.bytes_max),
+            times: TimeIndex::new(base_offset, policy.bytes_max),
+            interval_bytes: policy.interval_bytes,
+            bytes_since_entry: 0,
+            largest: None,
+        }
+    }
+
+    /// Notes a batch, in the order of the log. Call it when the batch is written: nothing can be taken back, because
+    /// the largest timestamp before a batch is not remembered.
+    pub fn on_batch(&mut self, batch: &IndexedBatch) {
+        let largest = self.largest.map_or(NO_TIMESTAMP, |largest| largest.timestamp);
+        if largest < batch.max_timestamp {
+            self.largest =
+                Some(TimestampOffset { timestamp: batch.max_timestamp, offset: batch.last_offset });
+        }
+        if u64::from(self.interval_bytes) < self.bytes_since_entry {
+            self.offsets.append(batch.last_offset, batch.position);
+            if let Some(largest) = self.largest {
+                self.times.append(largest);
+            }
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += u64::from(batch.bytes);
+    }
+
+    /// The largest timestamp of the segment and the last offset of the first batch that carries it. `None` if no
+    /// record has one.
+    pub fn largest_timestamp(&self) -> Option<TimestampOffset> {
+        self.largest
+    }
+
+    /// Whether the segment has to be rolled before the next batch.
+    pub fn is_full(&self) -> bool {
+        self.offsets.is_full() || self.times.is_full()
+    }
+
+    /// Adds the last entry of the time index. The segment is about to be sealed; closing twice changes nothing.
+    pub fn close(&mut self) {
+        if let Some(largest) = self.largest {
+            self.times.append(largest);
+        }
+    }
+}
