@@ -8,11 +8,12 @@ pub mod clock;
 pub mod disk;
 pub mod net;
 pub mod random;
+pub mod real;
 pub mod spawn;
 
 pub use clock::{Clock, MonotonicTime, WallTime};
 pub use disk::{Disk, DiskRef, DiskWait, File, FileRange, FileRef, FileWait};
-pub use net::{Connection, Listener, Net, NetRef};
+pub use net::{Connection, ConnectionReader, ConnectionWriter, Listener, Net, NetRef};
 pub use random::{Rng, RngSource};
 pub use spawn::{Spawner, TaskEnd, TaskHandle};
 

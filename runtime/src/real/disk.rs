@@ -1,0 +1,176 @@
+//! Files of this machine. Every operation runs on one of a few threads, by kind: appends, reads, names, syncs.
+//!
+//! Kinds don't share threads, so that neither a slow sync nor a cold read ever holds up an append. Operations of one
+//! kind start in the order in which they came but, on several threads, may overtake each other.
+
+mod directory;
+mod file;
+mod syscalls;
+mod threads;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::disk::{DirectoryEntry, Disk, Done, FileRef, LockGuard, OpenMode, Space};
+use crate::spawn::Spawner;
+use file::RealFile;
+use threads::{Threads, ThreadsKind};
+
+/// Writes are copies into the page cache: one thread does most of them, a second stands in when the first is stuck.
+const WRITES: ThreadsKind = ThreadsKind { name: "ottla-write", thread_count_max: 2, wake_after: 8 };
+/// A cold read waits milliseconds for the disk, and several can wait together.
+const READS: ThreadsKind = ThreadsKind { name: "ottla-read", thread_count_max: 4, wake_after: 1 };
+/// Opening, listing, renaming, allocating: rare, and apart from reads because a roll waits for them.
+const NAMES: ThreadsKind = ThreadsKind { name: "ottla-names", thread_count_max: 2, wake_after: 1 };
+/// More than four at a time gained nothing where it was measured.
+const SYNCS: ThreadsKind = ThreadsKind { name: "ottla-sync", thread_count_max: 4, wake_after: 1 };
+
+/// The machine's file systems. Its threads start when first needed and leave when it and all its files are dropped.
+pub struct RealDisk {
+    queues: Arc<Queues>,
+}
+
+struct Queues {
+    writes: Threads,
+    reads: Threads,
+    names: Threads,
+    syncs: Threads,
+}
+
+impl RealDisk {
+    /// A disk whose threads `spawner` starts.
+    pub fn new(spawner: Spawner) -> RealDisk {
+        RealDisk {
+            queues: Arc::new(Queues {
+                writes: Threads::new(WRITES, spawner.clone()),
+                reads: Threads::new(READS, spawner.clone()),
+                names: Threads::new(NAMES, spawner.clone()),
+                syncs: Threads::new(SYNCS, spawner),
+            }),
+        }
+    }
+
+    /// Runs `operation` on `path` on a thread for names.
+    fn on_name<T: 'static>(
+        &self,
+        path: &Path,
+        operation: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+        done: Done<T>,
+    ) {
+        let path = path.to_owned();
+        self.queues.names.submit(move || done(operation(&path)));
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode, done: Done<FileRef>) {
+        let queues = Arc::clone(&self.queues);
+        let open =
+            move |path: &Path| RealFile::open(path, mode, queues).map(|file| Arc::new(file) as FileRef);
+        self.on_name(path, open, done);
+    }
+
+    fn sync(&self, files: Vec<FileRef>, done: SyncDone) {
+        let workers = files.len().clamp(1, SYNCS.thread_count_max);
+        let sync = Arc::new(GroupSync::new(files, done));
+        for _ in 0..workers {
+            let sync = Arc::clone(&sync);
+            self.queues.syncs.submit(move || sync.work());
+        }
+    }
+
+    fn sync_directory(&self, path: &Path, done: Done<()>) {
+        let path = path.to_owned();
+        self.queues.syncs.submit(move || done(directory::sync(&path)));
+    }
+
+    fn create_directory(&self, path: &Path, done: Done<()>) {
+        self.on_name(path, |path| std::fs::create_dir_all(path), done);
+    }
+
+    fn list(&self, path: &Path, done: Done<Vec<DirectoryEntry>>) {
+        self.on_name(path, directory::list, done);
+    }
+
+    fn rename(&self, from: &Path, to: &Path, done: Done<()>) {
+        let to = to.to_owned();
+        self.on_name(from, move |from| std::fs::rename(from, to), done);
+    }
+
+    fn remove_file(&self, path: &Path, done: Done<()>) {
+        self.on_name(path, |path| std::fs::remove_file(path), done);
+    }
+
+    fn remove_directory(&self, path: &Path, done: Done<()>) {
+        self.on_name(path, |path| std::fs::remove_dir_all(path), done);
+    }
+
+    fn space(&self, path: &Path, done: Done<Space>) {
+        self.on_name(path, directory::space, done);
+    }
+
+    fn lock(&self, path: &Path, done: Done<Box<dyn LockGuard>>) {
+        self.on_name(path, directory::lock, done);
+    }
+
+    fn read_file(&self, path: &Path, done: Done<Bytes>) {
+        self.on_name(path, |path| std::fs::read(path).map(Bytes::from), done);
+    }
+}
+
+type SyncDone = Box<dyn FnOnce(Vec<io::Result<()>>) + Send + 'static>;
+
+/// Several files being synced by several threads. Each takes the next file until none is left; whoever finishes the
+/// last one completes the whole.
+struct GroupSync {
+    files: Vec<FileRef>,
+    next: AtomicUsize,
+    outcome: Mutex<GroupOutcome>,
+}
+
+struct GroupOutcome {
+    results: Vec<io::Result<()>>,
+    left: usize,
+    done: Option<SyncDone>,
+}
+
+impl GroupSync {
+    fn new(files: Vec<FileRef>, done: SyncDone) -> GroupSync {
+        let results = files.iter().map(|_| Ok(())).collect();
+        let outcome = GroupOutcome { results, left: files.len(), done: Some(done) };
+        GroupSync { files, next: AtomicUsize::new(0), outcome: Mutex::new(outcome) }
+    }
+
+    fn work(&self) {
+        while let Some((index, file)) = self.take_next() {
+            let result = file::sync(file);
+            let mut outcome = self.outcome.lock();
+            outcome.results[index] = result;
+            outcome.left -= 1;
+        }
+        self.complete_if_nothing_is_left();
+    }
+
+    fn take_next(&self) -> Option<(usize, &FileRef)> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        self.files.get(index).map(|file| (index, file))
+    }
+
+    fn complete_if_nothing_is_left(&self) {
+        let mut outcome = self.outcome.lock();
+        if outcome.left > 0 {
+            return;
+        }
+        let results = std::mem::take(&mut outcome.results);
+        let done = outcome.done.take();
+        drop(outcome);
+        if let Some(done) = done {
+            done(results);
+        }
+    }
+}
