@@ -1,0 +1,94 @@
+//! Kafka's APIs: one file for each, which declares its request and its response once, field by field.
+//!
+//! [`table`] lists them. How a declaration reads is told in `declare.rs`.
+
+#[macro_use]
+mod declare;
+
+pub mod api_versions;
+pub mod fetch;
+pub mod metadata;
+pub mod produce;
+pub mod table;
+
+use crate::wire::{DecodeError, FrameWriter, Reader, Version};
+
+pub use self::table::ApiKey;
+
+/// Versions from `first` to `last`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionRange {
+    /// The lowest version.
+    pub first: i16,
+    /// The highest version.
+    pub last: i16,
+}
+
+impl VersionRange {
+    /// Whether `version` is among them.
+    pub const fn contains(self, version: i16) -> bool {
+        self.first <= version && version <= self.last
+    }
+
+    /// Each of them, ascending.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = i16> {
+        self.first..=self.last
+    }
+}
+
+/// What an API's file declares about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Api {
+    /// Its name in Kafka's protocol guide.
+    pub name: &'static str,
+    /// Its number in the request header.
+    pub key: i16,
+    /// The versions that are decoded and answered.
+    pub served: VersionRange,
+    /// The versions that ApiVersions tells of: for Produce more than are served, since old clients look at them.
+    pub advertised: VersionRange,
+    /// The first version with compact lengths and tagged fields (KIP-482).
+    pub flexible_from: i16,
+}
+
+impl Api {
+    /// The format of its messages at `version`.
+    pub const fn version(&self, version: i16) -> Version {
+        Version { number: version, flexible: self.is_flexible(version) }
+    }
+
+    /// Whether `version` has compact lengths and tagged fields.
+    pub const fn is_flexible(&self, version: i16) -> bool {
+        self.flexible_from <= version
+    }
+
+    /// The version of the request header: 2 ends with tagged fields, 1 doesn't. Known for any version of the API,
+    /// even one that is not served.
+    pub const fn request_header_version(&self, version: i16) -> i16 {
+        if self.is_flexible(version) { 2 } else { 1 }
+    }
+
+    /// The version of the response header: 1 ends with tagged fields, 0 doesn't. ApiVersions always has 0, so that
+    /// a client can read the answer to a version that the broker doesn't know.
+    pub const fn response_header_version(&self, version: i16) -> i16 {
+        if self.key != api_versions::API.key && self.is_flexible(version) { 1 } else { 0 }
+    }
+}
+
+/// A request or response body.
+pub trait Message: Sized {
+    /// The API that it belongs to.
+    const API: &'static Api;
+
+    /// Decodes the body; bytes left after it are ignored.
+    fn decode(reader: &mut Reader, version: i16) -> Result<Self, DecodeError>;
+
+    /// Encodes the body. Panics at a version that the API doesn't have.
+    fn encode(&self, writer: &mut FrameWriter, version: i16);
+}
+
+/// A request body, for callers that are generic over APIs.
+pub trait Request: Message {
+    /// The body of the answer.
+    type Response: Message;
+}
