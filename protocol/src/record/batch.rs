@@ -163,3 +163,143 @@ impl Batch {
         Err(BatchError::Crc { position: 0, base_offset, expected, found })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, Compression, NewRecord};
+    use crate::types::{LeaderEpoch, Offset};
+
+    fn batch(base_offset: i64, value: &[u8]) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(Compression::NONE).at(Offset(base_offset), LeaderEpoch(3));
+        builder.push(NewRecord { timestamp: 5, value: Some(value), ..NewRecord::default() });
+        builder.build().unwrap().to_bytes().to_vec()
+    }
+
+    /// The base offsets of the batches in `buffer` with sound CRCs, and how it ends.
+    fn read(buffer: &[u8]) -> (Vec<i64>, NextBatch<'_>) {
+        let mut batches = Batches::new(buffer, 0);
+        let mut offsets = Vec::new();
+        loop {
+            match batches.next_batch() {
+                NextBatch::Batch(batch) => match batch.verify_crc() {
+                    Ok(()) => offsets.push(batch.header.base_offset.0),
+                    Err(error) => return (offsets, NextBatch::Corrupt(error)),
+                },
+                end => {
+                    assert_eq!(batches.next_batch(), end, "the end is told again");
+                    return (offsets, end);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn buffer_of_whole_batches_is_complete() {
+        assert_eq!(read(&[]), (vec![], NextBatch::Complete));
+        let buffer = [batch(7, b"a"), batch(8, b"bcd"), batch(20, b"")].concat();
+        assert_eq!(read(&buffer), (vec![7, 8, 20], NextBatch::Complete));
+    }
+
+    #[test]
+    fn buffer_cut_anywhere_gives_the_batches_before_the_cut() {
+        let batches = [batch(0, b"first"), batch(1, b"second one"), batch(2, b"third")];
+        let buffer = batches.concat();
+        let ends: Vec<usize> = batches
+            .iter()
+            .scan(0, |end, batch| {
+                *end += batch.len();
+                Some(*end)
+            })
+            .collect();
+        for cut in 0..buffer.len() {
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            let (offsets, end) = read(&buffer[..cut]);
+            assert_eq!(offsets.len(), whole, "cut at {cut}");
+            let start = ends.get(whole.wrapping_sub(1)).copied().unwrap_or(0);
+            match end {
+                NextBatch::Complete => assert_eq!(cut, start),
+                NextBatch::Partial { position, found, needed } => {
+                    assert_eq!((position, found), (start as u64, cut - start));
+                    let expected = if found < HEADER_BYTES { HEADER_BYTES } else { batches[whole].len() };
+                    assert_eq!(needed, expected);
+                }
+                other => panic!("cut at {cut}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn flipped_bit_is_found_or_outside_what_the_crc_covers() {
+        let sound = [batch(0, b"first"), batch(1, b"second one"), batch(2, b"third")].concat();
+        let first = batch(0, b"first").len();
+        for bit in 0..sound.len() * 8 {
+            let mut buffer = sound.clone();
+            buffer[bit / 8] ^= 1 << (bit % 8);
+            let (offsets, end) = read(&buffer);
+            let place = [0, first, first + batch(1, b"second one").len()]
+                .into_iter()
+                .filter(|start| *start <= bit / 8)
+                .map(|start| bit / 8 - start)
+                .min();
+            // Base offset and leader epoch are the append's to give, so no CRC speaks for them.
+            let unprotected = place.is_some_and(|place| place < 8 || (12..16).contains(&place));
+            let unnoticed = end == NextBatch::Complete && offsets.len() == 3;
+            assert_eq!(unnoticed, unprotected && !matches!(end, NextBatch::Corrupt(_)), "bit {bit}: {end:?}");
+            if !unprotected {
+                assert!(!unnoticed, "bit {bit} of byte {place:?} went unnoticed");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_behind_the_last_batch_are_no_batch() {
+        let sound = batch(4, b"value");
+        for zeros in [HEADER_BYTES, 100, 5_000] {
+            let buffer = [sound.clone(), vec![0; zeros]].concat();
+            let position = sound.len() as u64;
+            let length = BatchError::Length { position, found: 0 };
+            assert_eq!(read(&buffer), (vec![4], NextBatch::Corrupt(length)));
+        }
+        let buffer = [sound.clone(), vec![0; 60]].concat();
+        let end = NextBatch::Partial { position: sound.len() as u64, found: 60, needed: 61 };
+        assert_eq!(read(&buffer), (vec![4], end));
+    }
+
+    #[test]
+    fn window_that_is_too_small_says_how_much_it_needs() {
+        let bytes = batch(9, &[1; 300]);
+        for held in 0..bytes.len() {
+            let total = if held < HEADER_BYTES { HEADER_BYTES } else { bytes.len() };
+            assert_eq!(front(&bytes[..held], 0), Ok(Front::NeedMore { total }));
+        }
+        assert!(matches!(front(&bytes, 0), Ok(Front::Batch(_))));
+    }
+
+    #[test]
+    fn offsets_that_no_log_gives_are_refused() {
+        for (base_offset, last_offset_delta) in
+            [(-1, 0), (i64::MIN, 0), (0, -1), (i64::MAX, 0), (i64::MAX - 1, 1), (i64::MAX, i32::MAX)]
+        {
+            let mut header = BatchHeader::parse(&batch(0, b""), 0).unwrap();
+            header.base_offset = Offset(base_offset);
+            header.last_offset_delta = last_offset_delta;
+            let found = front(&header.to_bytes(), 11).map(|_| ());
+            let base_offset = Offset(base_offset);
+            assert_eq!(found, Err(BatchError::Offsets { position: 11, base_offset, last_offset_delta }));
+        }
+    }
+
+    #[test]
+    fn batches_split_off_share_the_buffer() {
+        let one = batch(1, b"one");
+        let mut buffer = Bytes::from([one.clone(), batch(2, b"two")].concat());
+        let whole = buffer.clone();
+        let first = Batch::split_from(&mut buffer, 0).unwrap().unwrap();
+        assert_eq!(first.verify_crc(), Ok(()));
+        assert_eq!(first.records.as_ptr(), whole[HEADER_BYTES..].as_ptr());
+        assert_eq!(first.to_bytes(), one);
+        assert!(Batch::split_from(&mut buffer, 0).unwrap().is_some());
+        assert_eq!(Batch::split_from(&mut buffer, 0), Ok(None));
+    }
+}
