@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::error::Unfit;
+use super::values::Values;
+
 /// Limits that keep one client from taking the broker away from the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -47,4 +50,49 @@ impl Default for LimitsConfig {
             fetch_session_count_max: 1000,
         }
     }
+}
+
+impl LimitsConfig {
+    pub(super) fn read(values: &mut Values<'_>) -> LimitsConfig {
+        let overrides = read_overrides(values);
+        if overrides.is_empty() && values.required("max.connections.per.ip").number() == 0 {
+            values.report("max.connections.per.ip", Unfit::NobodyMayConnect);
+        }
+        let int = |key| values.required(key).unsigned_int();
+        LimitsConfig {
+            request_bytes_max: int("socket.request.max.bytes"),
+            queued_request_bytes_max: values.required("queued.max.request.bytes").unless_negative(),
+            request_read_timeout_ms: values.required("ottla.request.read.timeout.ms").unsigned(),
+            decompression_bytes_max: values.required("ottla.decompression.max.bytes").unsigned(),
+            connections_max_idle_ms: values.required("connections.max.idle.ms").unless_negative(),
+            connections_max: int("max.connections"),
+            connections_per_ip_max: int("max.connections.per.ip"),
+            connections_per_ip_overrides: overrides,
+            fetch_bytes_max: int("fetch.max.bytes"),
+            fetch_session_count_max: int("max.incremental.fetch.session.cache.slots"),
+        }
+    }
+}
+
+const OVERRIDES: &str = "max.connections.per.ip.overrides";
+
+fn read_overrides(values: &mut Values<'_>) -> BTreeMap<IpAddr, u32> {
+    let text = values.required(OVERRIDES).text().to_owned();
+    let mut overrides = BTreeMap::new();
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        match parse_override(item) {
+            Some((address, count)) => {
+                overrides.insert(address, count);
+            }
+            None => values.report(OVERRIDES, Unfit::OverrideSyntax(item.to_owned())),
+        }
+    }
+    overrides
+}
+
+fn parse_override(item: &str) -> Option<(IpAddr, u32)> {
+    let (address, count) = item.rsplit_once(':')?;
+    let address = address.trim().trim_start_matches('[').trim_end_matches(']');
+    let count = count.trim().parse().ok().filter(|count| i32::try_from(*count).is_ok())?;
+    Some((address.parse().ok()?, count))
 }

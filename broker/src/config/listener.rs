@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::error::Unfit;
+use super::values::Values;
+
 /// A host and a port. The host is a name or an address; an IPv6 address stands here without its brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
@@ -18,6 +21,31 @@ impl Endpoint {
         self.host.is_empty() || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
     }
 }
+
+impl std::str::FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    /// Reads `HOST:PORT`, with an IPv6 address in brackets. The host may be empty.
+    fn from_str(text: &str) -> Result<Endpoint, InvalidEndpoint> {
+        let (host, port) = text.rsplit_once(':').ok_or(InvalidEndpoint)?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => bracketed.strip_suffix(']').ok_or(InvalidEndpoint)?,
+            None if host.contains(':') => return Err(InvalidEndpoint),
+            None => host,
+        };
+        let is_host_character = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+        if !host.bytes().all(is_host_character) || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(InvalidEndpoint);
+        }
+        let port = port.parse().map_err(|_| InvalidEndpoint)?;
+        Ok(Endpoint { host: host.to_owned(), port })
+    }
+}
+
+/// The text is not `HOST:PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected HOST:PORT, with an IPv6 address in brackets")]
+pub struct InvalidEndpoint;
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,4 +104,111 @@ impl ListenerConfig {
         let port = if self.bind.port == 0 { connected_to.port() } else { self.bind.port };
         Endpoint { host, port }
     }
+}
+
+impl ListenerConfig {
+    pub(super) fn read(values: &mut Values<'_>) -> ListenerConfig {
+        let buffer = |key| {
+            let bytes = values.required(key).unless_negative();
+            bytes.map(|bytes| u32::try_from(bytes).expect("an int key"))
+        };
+        let mut listener = ListenerConfig {
+            backlog: values.required("socket.listen.backlog.size").unsigned_int(),
+            send_buffer_bytes: buffer("socket.send.buffer.bytes"),
+            receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
+            ..ListenerConfig::default()
+        };
+        if let Some(named) = read_listener(values) {
+            check_protocol(values, &named.name);
+            listener.advertised = read_advertised(values, &named.name);
+            listener.name = named.name;
+            listener.bind = named.endpoint;
+        }
+        listener
+    }
+}
+
+/// An item of `listeners` or `advertised.listeners`.
+struct NamedEndpoint {
+    name: String,
+    endpoint: Endpoint,
+}
+
+const LISTENERS: &str = "listeners";
+const ADVERTISED: &str = "advertised.listeners";
+const PROTOCOLS: &str = "listener.security.protocol.map";
+
+/// The one listener for clients; none, and an error reported, if there is not exactly one.
+fn read_listener(values: &mut Values<'_>) -> Option<NamedEndpoint> {
+    let listeners = read_endpoints(values, LISTENERS)?;
+    let count = listeners.len();
+    let only = listeners.into_iter().next().filter(|_| count == 1);
+    if only.is_none() {
+        values.report(LISTENERS, Unfit::ListenerCount(count));
+    }
+    only
+}
+
+/// What `key` lists, without the controller's listeners; none, and an error reported, if an item cannot be read.
+fn read_endpoints(values: &mut Values<'_>, key: &'static str) -> Option<Vec<NamedEndpoint>> {
+    let controllers = values.required("controller.listener.names");
+    let is_controller = |name: &str| controllers.items().iter().any(|known| known.eq_ignore_ascii_case(name));
+    let mut found = Vec::new();
+    for item in values.value(key)?.items() {
+        let Some(named) = parse_named(item) else {
+            values.report(key, Unfit::ListenerSyntax(item.clone()));
+            return None;
+        };
+        if !is_controller(&named.name) {
+            found.push(named);
+        }
+    }
+    Some(found)
+}
+
+fn parse_named(item: &str) -> Option<NamedEndpoint> {
+    let (name, endpoint) = item.split_once("://")?;
+    let endpoint = endpoint.parse().ok()?;
+    Some(NamedEndpoint { name: name.to_uppercase(), endpoint }).filter(|named| !named.name.is_empty())
+}
+
+/// The listener's name maps to PLAINTEXT, or an error is reported. A name that the map lacks is its own protocol if
+/// there is such a one, so that `--listen` works beside a file that maps other names.
+fn check_protocol(values: &mut Values<'_>, name: &str) {
+    let mappings = values.required(PROTOCOLS);
+    let mut protocol = match name {
+        "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL" => Some(name.to_owned()),
+        _ => None,
+    };
+    let mappings = mappings.text().split(',').map(str::trim).filter(|mapping| !mapping.is_empty());
+    for mapping in mappings {
+        match mapping.split_once(':') {
+            Some((known, its)) if known.trim().eq_ignore_ascii_case(name) => {
+                protocol = Some(its.trim().to_uppercase());
+            }
+            Some(_) => {}
+            None => values.report(PROTOCOLS, Unfit::ProtocolSyntax(mapping.to_owned())),
+        }
+    }
+    match protocol.as_deref() {
+        Some("PLAINTEXT") => {}
+        Some(_) => values.refuse(LISTENERS, "only PLAINTEXT listeners are there yet; TLS and SASL are not"),
+        None => values.report(LISTENERS, Unfit::ProtocolMissing(name.to_owned())),
+    }
+}
+
+fn read_advertised(values: &mut Values<'_>, listener: &str) -> Option<Endpoint> {
+    let advertised = read_endpoints(values, ADVERTISED)?;
+    let by_flag = values.is_set_by_flag(ADVERTISED);
+    let mut found = None;
+    for named in advertised {
+        if named.name != listener && !by_flag {
+            values.report(ADVERTISED, Unfit::AdvertisedUnknown(named.name));
+        } else if named.endpoint.is_wildcard() || named.endpoint.port == 0 {
+            values.report(ADVERTISED, Unfit::AdvertisedNowhere(named.endpoint.to_string()));
+        } else {
+            found = Some(named.endpoint);
+        }
+    }
+    found
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::error::Unfit;
+use super::layers::BrokerLayers;
 use super::topic::TopicConfig;
+use super::values::Values;
 
 /// The data directory, and the work on logs that is the same for every topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,34 @@ impl Default for LogConfig {
             disk_reserve_bytes: 64 * 1024 * 1024,
             shard_count: None,
             topic_defaults: TopicConfig::default(),
+        }
+    }
+}
+
+impl LogConfig {
+    pub(super) fn read(values: &mut Values<'_>, layers: &BrokerLayers) -> LogConfig {
+        let unsigned = |key| values.required(key).unsigned();
+        LogConfig {
+            retention_check_interval_ms: unsigned("log.retention.check.interval.ms"),
+            producer_id_expiration_ms: unsigned("producer.id.expiration.ms"),
+            producer_id_expiration_check_interval_ms: unsigned("producer.id.expiration.check.interval.ms"),
+            recovery_threads: values.required("num.recovery.threads.per.data.dir").unsigned_int(),
+            disk_reserve_bytes: unsigned("ottla.disk.reserve.bytes"),
+            shard_count: Some(values.required("ottla.shards").unsigned_int()).filter(|count| *count > 0),
+            topic_defaults: TopicConfig::inherited(layers),
+            directory: read_directory(values),
+        }
+    }
+}
+
+fn read_directory(values: &mut Values<'_>) -> PathBuf {
+    let key = if values.set_value("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
+    let directories = values.required(key);
+    match directories.items() {
+        [directory] => PathBuf::from(directory),
+        several => {
+            values.report(key, Unfit::DirectoryCount(several.len()));
+            PathBuf::new()
         }
     }
 }

@@ -5,24 +5,38 @@
 //!
 //! Nothing here reads a file or looks at a clock: text comes in, typed values or errors that name their place go out.
 
+mod error;
+pub mod keys;
+mod layers;
 mod limits;
 mod listener;
 mod log;
 mod node;
+mod source;
 mod topic;
+mod topic_overrides;
 mod topics;
+mod values;
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+pub use error::{ConfigError, ConfigErrors, Place, SyntaxProblem, Unfit};
+pub use layers::{BrokerLayers, Source, Synonym};
 pub use limits::LimitsConfig;
-pub use listener::{Endpoint, ListenerConfig};
+pub use listener::{Endpoint, InvalidEndpoint, ListenerConfig};
 pub use log::LogConfig;
 pub use node::NodeConfig;
+pub use source::Settings;
 pub use topic::{
     CleanupPolicy, CompressionConfig, FlushPolicy, TimestampType, TopicCompression, TopicConfig,
 };
+pub use topic_overrides::{InvalidTopicConfig, validate_topic_overrides};
 pub use topics::TopicsConfig;
+pub use values::KeysWithoutEffect;
+use values::Values;
 
 /// Everything that a broker is told at start. The default is what `ottla serve` without arguments uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +51,30 @@ pub struct BrokerConfig {
     pub topics: TopicsConfig,
     /// What keeps clients from harming each other.
     pub limits: LimitsConfig,
-    /// The keys that were set, in the text that DescribeConfigs shows as STATIC_BROKER_CONFIG.
-    pub static_values: Arc<BTreeMap<String, String>>,
+    /// The values of broker keys by where they were set, for DescribeConfigs and for what topics inherit.
+    pub layers: Arc<BrokerLayers>,
+}
+
+impl BrokerConfig {
+    /// Reads settings, checks each and all together. Besides the configuration: the keys that change nothing, to be
+    /// listed at start.
+    pub fn read(settings: &Settings) -> Result<(BrokerConfig, KeysWithoutEffect), ConfigErrors> {
+        let mut values = Values::check(settings);
+        let layers = BrokerLayers::new(values.texts());
+        let config = BrokerConfig {
+            node: NodeConfig::read(&mut values),
+            listener: ListenerConfig::read(&mut values),
+            log: LogConfig::read(&mut values, &layers),
+            topics: TopicsConfig::read(&values),
+            limits: LimitsConfig::read(&mut values),
+            layers: Arc::new(layers),
+        };
+        let without_effect = values.without_effect();
+        let mut errors = values.errors;
+        if errors.is_empty() {
+            return Ok((config, without_effect));
+        }
+        errors.sort_by(|one, other| one.place().cmp(&other.place()));
+        Err(ConfigErrors(errors))
+    }
 }

@@ -4,6 +4,12 @@
 //! over the broker's defaults. It is the same for all partitions of a topic, so share it by `Arc`: one for every topic
 //! without overrides. Keys that have no effect yet are in the key table (`keys/topic.rs`) and not here.
 
+use std::collections::BTreeMap;
+
+use super::keys::{Value, topic_keys};
+use super::layers::BrokerLayers;
+use super::topic_overrides::{InvalidTopicConfig, check_override};
+
 /// A topic's configs in effect. Each field names its topic key; the broker key that gives its default is in the table
 /// of keys. All times are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +83,99 @@ impl Default for TopicConfig {
             flush_ms: i64::MAX as u64,
             preallocate: false,
         }
+    }
+}
+
+impl TopicConfig {
+    /// What a topic has that overrides nothing.
+    pub fn inherited(layers: &BrokerLayers) -> TopicConfig {
+        let mut config = TopicConfig::default();
+        for key in topic_keys().values() {
+            if let Some(value) = layers.inherited_value(key) {
+                config.put(key.name, &value);
+            }
+        }
+        config
+    }
+
+    /// These, with a topic's overrides laid over them. Overrides that were checked when they came in fail only if an
+    /// other version of this program took them.
+    pub fn with_overrides(
+        &self,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<TopicConfig, InvalidTopicConfig> {
+        let mut config = self.clone();
+        for (name, text) in overrides {
+            let (key, value) = check_override(name, Some(text))?;
+            config.put(key.name, &value);
+        }
+        Ok(config)
+    }
+
+    /// Takes over a value that passed its key's checks.
+    fn put(&mut self, key: &str, value: &Value) {
+        match key {
+            "cleanup.policy" => self.cleanup_policy = CleanupPolicy::of(value.items()),
+            "compression.gzip.level" => self.compression.gzip_level = level(value),
+            "compression.lz4.level" => self.compression.lz4_level = level(value),
+            "compression.type" => self.compression.codec = TopicCompression::of(value.text()),
+            "compression.zstd.level" => self.compression.zstd_level = level(value),
+            "file.delete.delay.ms" => self.file_delete_delay_ms = value.unsigned(),
+            "flush.messages" => self.flush_messages = value.unsigned(),
+            "flush.ms" => self.flush_ms = value.unsigned(),
+            "index.interval.bytes" => self.index_interval_bytes = value.unsigned_int(),
+            "max.message.bytes" => self.max_message_bytes = value.unsigned_int(),
+            "message.timestamp.after.max.ms" => self.timestamp_after_max_ms = value.unsigned(),
+            "message.timestamp.before.max.ms" => self.timestamp_before_max_ms = value.unsigned(),
+            "message.timestamp.type" => self.timestamp_type = TimestampType::of(value.text()),
+            "min.insync.replicas" => self.min_insync_replicas = value.unsigned_int(),
+            "ottla.flush.policy" => self.flush_policy = FlushPolicy::of(value.text()),
+            "preallocate" => self.preallocate = value.truth(),
+            "retention.bytes" => self.retention_bytes = value.unless_negative(),
+            "retention.ms" => self.retention_ms = value.unless_negative(),
+            "segment.bytes" => self.segment_bytes = value.unsigned_int(),
+            "segment.index.bytes" => self.segment_index_bytes = value.unsigned_int(),
+            "segment.jitter.ms" => self.segment_jitter_ms = value.unsigned(),
+            "segment.ms" => self.segment_ms = value.unsigned(),
+            // The rest has no effect yet; a test holds this list against the table's classes.
+            _ => {}
+        }
+    }
+}
+
+fn level(value: &Value) -> i32 {
+    i32::try_from(value.number()).expect("an int key")
+}
+
+impl CleanupPolicy {
+    fn of(items: &[String]) -> CleanupPolicy {
+        let has = |policy: &str| items.iter().any(|item| item == policy);
+        CleanupPolicy { delete: has("delete"), compact: has("compact") }
+    }
+}
+
+impl TopicCompression {
+    fn of(text: &str) -> TopicCompression {
+        match text {
+            "uncompressed" => TopicCompression::Uncompressed,
+            "gzip" => TopicCompression::Gzip,
+            "snappy" => TopicCompression::Snappy,
+            "lz4" => TopicCompression::Lz4,
+            "zstd" => TopicCompression::Zstd,
+            _ => TopicCompression::Producer,
+        }
+    }
+}
+
+impl TimestampType {
+    fn of(text: &str) -> TimestampType {
+        if text == "LogAppendTime" { TimestampType::LogAppendTime } else { TimestampType::CreateTime }
+    }
+}
+
+impl FlushPolicy {
+    fn of(text: &str) -> FlushPolicy {
+        if text == "os" { FlushPolicy::Os } else { FlushPolicy::Group }
     }
 }
 

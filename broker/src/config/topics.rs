@@ -1,5 +1,7 @@
 //! How topics come and go.
 
+use super::values::Values;
+
 /// How topics come and go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicsConfig {
@@ -17,5 +19,17 @@ pub struct TopicsConfig {
 impl Default for TopicsConfig {
     fn default() -> TopicsConfig {
         TopicsConfig { partition_count: 1, replication_factor: 1, auto_create: true, delete_enabled: true }
+    }
+}
+
+impl TopicsConfig {
+    pub(super) fn read(values: &Values<'_>) -> TopicsConfig {
+        let factor = values.required("default.replication.factor").number();
+        TopicsConfig {
+            partition_count: i32::try_from(values.required("num.partitions").number()).expect("an int key"),
+            replication_factor: i16::try_from(factor).expect("the key's row stops at 32767"),
+            auto_create: values.required("auto.create.topics.enable").truth(),
+            delete_enabled: values.required("delete.topic.enable").truth(),
+        }
     }
 }
