@@ -117,6 +117,13 @@ impl OffsetIndex {
         place(self.base_offset, found)
     }
 
+    /// The last batch of an entry that begins at or before byte `limit`.
+    pub fn lookup_position(&self, limit: u64) -> OffsetPosition {
+        let above = self.entries.partition_point(|entry| u64::from(entry.position) <= limit);
+        let found = above.checked_sub(1).and_then(|entry| self.entries.get(entry)).copied();
+        place(self.base_offset, found)
+    }
+
     /// The bytes of the entries from number `first` on, to be appended to the file at byte `first * 8`.
     pub fn encode_from(&self, first: usize) -> Vec<u8> {
         let entries = self.entries.get(first..).unwrap_or_default();
@@ -169,6 +176,13 @@ impl<'a> OffsetIndexView<'a> {
         let wanted = target.0.saturating_sub(self.base_offset.0);
         let found =
             floor(self.len(), |entry| self.raw(entry).is_some_and(|e| i64::from(e.relative) <= wanted));
+        place(self.base_offset, found.and_then(|entry| self.raw(entry)))
+    }
+
+    /// As [`OffsetIndex::lookup_position`].
+    pub fn lookup_position(&self, limit: u64) -> OffsetPosition {
+        let found =
+            floor(self.len(), |entry| self.raw(entry).is_some_and(|e| u64::from(e.position) <= limit));
         place(self.base_offset, found.and_then(|entry| self.raw(entry)))
     }
 

@@ -1,0 +1,235 @@
+//! What passes between a partition's decision core and the files: effects out, events in. Plain values.
+//!
+//! A segment is named by its base offset. Effects are carried out in the order given, by
+//! [`LogFiles`](super::files::LogFiles); those that need an answer say which event brings it. Order between two
+//! effects exists only where the core waits for an event.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use ottla_protocol::types::Offset;
+
+use super::ends::{EndPlace, PublishedEnds};
+use super::leader_epochs::LeaderEpochs;
+use super::segment_indexes::IndexedBatch;
+
+/// What the core wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEffect {
+    /// Make an empty segment and let readers know of it. Answered by [`LogEvent::SegmentCreated`] once its log file
+    /// can be written, and by [`LogEvent::NamesDurable`] once its name (and with `new_directory` the partition's
+    /// directory and `partition.metadata`, made by the way) survives a power cut.
+    CreateSegment {
+        /// Its base offset.
+        base: Offset,
+        /// Whether the partition has no directory yet.
+        new_directory: bool,
+    },
+    /// Write `parts`, one after another, from byte `position` of the segment's log file. At most one is under way
+    /// in a partition. Answered by [`LogEvent::Written`].
+    Write {
+        /// The segment.
+        base: Offset,
+        /// The first byte.
+        position: u64,
+        /// What to write; whole batches.
+        parts: Vec<Bytes>,
+    },
+    /// Hand the flusher a mark: what has been written to the segment so far is to be made durable. Answered by
+    /// [`LogEvent::Synced`]; a later mark of the same segment may stand for an earlier one.
+    MakeDurable {
+        /// The segment.
+        base: Offset,
+        /// Every record of the segment before this offset is covered.
+        end: Offset,
+    },
+    /// Ask for disk space ahead of the writes. Answered by [`LogEvent::Preallocated`].
+    Preallocate {
+        /// The segment.
+        base: Offset,
+        /// The bytes.
+        range: Range<u64>,
+    },
+    /// Give back the space that was reserved beyond the log's end. Only while no write of that segment is under way.
+    Trim {
+        /// The segment.
+        base: Offset,
+        /// The log file's length.
+        size: u64,
+    },
+    /// Note batches that are written in the active segment's indexes. The bytes reach the index files lazily. May be
+    /// answered by [`LogEvent::IndexFull`].
+    NoteBatches {
+        /// The segment.
+        base: Offset,
+        /// The batches, in the order of the log.
+        batches: Vec<IndexedBatch>,
+    },
+    /// No more batches come into this segment: its size is final, its indexes are closed and written out.
+    Seal {
+        /// The segment.
+        base: Offset,
+        /// Its final size in bytes.
+        size: u64,
+    },
+    /// Write what the indexes still hold back to their files. Answered by [`LogEvent::IndexesFlushed`].
+    FlushIndexes,
+    /// Put a producer state snapshot in place: temporary file, sync, rename, directory sync. Answered by
+    /// [`LogEvent::SnapshotWritten`].
+    WriteSnapshot {
+        /// The offset that names it: the state is that before this record.
+        offset: Offset,
+        /// The files to put in place, by their names' suffix; the last is Kafka's.
+        files: Vec<(&'static str, Bytes)>,
+    },
+    /// Remove producer state snapshots that newer ones have replaced.
+    RemoveSnapshots {
+        /// Those below this offset.
+        below: Offset,
+    },
+    /// Put `leader-epoch-checkpoint` in place: temporary file, sync, rename, directory sync. Answered by
+    /// [`LogEvent::EpochsWritten`]; at most one is under way in a partition.
+    WriteEpochs {
+        /// The epochs.
+        epochs: LeaderEpochs,
+    },
+    /// Let readers see these leader epochs.
+    PublishEpochs(LeaderEpochs),
+    /// Take a segment out of the log: readers no longer find it, its files get the suffix `.deleted`, and the
+    /// directory is synced. Answered by [`LogEvent::SegmentRetired`].
+    RetireSegment {
+        /// The segment.
+        base: Offset,
+    },
+    /// Remove a retired segment's files.
+    RemoveRetired {
+        /// The segment.
+        base: Offset,
+    },
+    /// Let readers see these ends.
+    Publish(PublishedEnds),
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEvent {
+    /// The segment's log file is open for writing.
+    SegmentCreated {
+        /// The segment.
+        base: Offset,
+    },
+    /// The segment's name survives a power cut.
+    NamesDurable {
+        /// The segment.
+        base: Offset,
+    },
+    /// The write under way is complete.
+    Written {
+        /// The segment.
+        base: Offset,
+    },
+    /// What the segment holds before `end` survives a power cut (given its name).
+    Synced {
+        /// The segment.
+        base: Offset,
+        /// The end that the mark said.
+        end: Offset,
+    },
+    /// An index of the active segment has no more room: the next batch goes into a new segment.
+    IndexFull {
+        /// The segment.
+        base: Offset,
+    },
+    /// Reserving space ended, for better or worse; failing at it harms nothing.
+    Preallocated {
+        /// The segment.
+        base: Offset,
+        /// How far the file is reserved now, or why not.
+        outcome: Preallocation,
+    },
+    /// The index files hold all entries.
+    IndexesFlushed,
+    /// The snapshot is in place and durable.
+    SnapshotWritten {
+        /// The offset that names it.
+        offset: Offset,
+    },
+    /// The leader epochs are in place and durable.
+    EpochsWritten,
+    /// The segment is out of the log, durably.
+    SegmentRetired {
+        /// The segment.
+        base: Offset,
+    },
+    /// What somebody found out about an older segment, for retention.
+    Facts(SegmentFacts),
+    /// An operation failed. The log takes no more appends until it is opened anew.
+    Failed(StorageFailure),
+    /// A reader, a recovery or the scrubber found damage. The log serves what lies before it and takes no appends.
+    Damaged {
+        /// The first offset that cannot be served, and where the batch lies that should have it.
+        place: EndPlace,
+    },
+}
+
+/// A segment as far as the core knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Its base offset.
+    pub base: Offset,
+    /// Its size in bytes, queued batches included; `None` until somebody looked.
+    pub size: Option<u64>,
+    /// Its largest timestamp, −1 if no record has one; `None` until somebody looked.
+    pub max_timestamp: Option<i64>,
+}
+
+/// How reserving space ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preallocation {
+    /// The space is there.
+    Reserved {
+        /// Bytes before this one.
+        end: u64,
+    },
+    /// This file system can't.
+    Unsupported,
+    /// It failed otherwise, mostly for lack of space.
+    Refused,
+}
+
+/// An operation on a partition's files that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct StorageFailure {
+    /// What was tried, and on which file.
+    pub operation: String,
+    /// The kind of the system's error.
+    pub kind: std::io::ErrorKind,
+    /// What the system said.
+    pub message: String,
+    /// Whether a sync failed: then the whole data directory has failed, and nothing is tried again.
+    pub is_sync: bool,
+}
+
+impl StorageFailure {
+    /// A failure of anything but a sync.
+    pub fn new(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
+        StorageFailure {
+            operation: operation.into(),
+            kind: error.kind(),
+            message: error.to_string(),
+            is_sync: false,
+        }
+    }
+
+    /// A failure of a sync.
+    pub fn of_sync(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
+        StorageFailure { is_sync: true, ..StorageFailure::new(operation, error) }
+    }
+
+    /// Whether there was no room: the log goes on by itself when there is room again.
+    pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind;
+        matches!(self.kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    }
+}

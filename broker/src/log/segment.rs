@@ -1,0 +1,202 @@
+//! A segment as readers and the writer share it: its file, opened when first needed, its size, its indexes, and how
+//! far its bytes have been verified.
+//!
+//! The owner (the shard, through `LogFiles`) alone changes size and active indexes. Locks here are held for short
+//! synchronous sections only.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_protocol::types::Offset;
+use ottla_runtime::disk::{DiskWait as _, FileWait as _, Mapping, OpenMode};
+use ottla_runtime::{DiskRef, FileRef};
+use parking_lot::{Mutex, RwLock};
+
+use super::offset_index::{OffsetIndexView, OffsetPosition};
+use super::segment_indexes::{IndexPolicy, SegmentIndexes};
+use super::segment_names::{FileKind, SegmentFileName};
+use super::time_index::{TimeIndexView, TimestampOffset};
+use super::verified::Verified;
+
+/// One segment.
+pub struct Segment {
+    base: Offset,
+    directory: Arc<Path>,
+    file: Mutex<Option<FileRef>>,
+    /// The size of a segment that takes no more batches, once it is known.
+    sealed_size: Mutex<Option<u64>>,
+    indexes: RwLock<Indexes>,
+    verified: Mutex<Verified>,
+}
+
+/// A segment's indexes, wherever they are.
+#[derive(Clone)]
+pub(super) enum Indexes {
+    /// Growing with the segment.
+    Active(Box<SegmentIndexes>),
+    /// In their files, and nobody has looked yet.
+    Unloaded,
+    /// The segment is sealed, and they have been checked or rebuilt.
+    Loaded(LoadedIndexes),
+}
+
+/// The indexes of a sealed segment.
+#[derive(Clone)]
+pub(super) struct LoadedIndexes {
+    pub(super) offsets: IndexBytes,
+    pub(super) times: IndexBytes,
+}
+
+/// The bytes of an index file.
+#[derive(Clone)]
+pub(super) enum IndexBytes {
+    /// Where they lie.
+    Mapped(Arc<dyn Mapping>),
+    /// Rebuilt from the log.
+    Owned(Arc<[u8]>),
+}
+
+impl IndexBytes {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            IndexBytes::Mapped(mapping) => mapping.bytes(),
+            IndexBytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Segment {
+    /// A segment that is being made: empty, its indexes in memory.
+    pub(super) fn fresh(directory: Arc<Path>, base: Offset, policy: IndexPolicy) -> Segment {
+        let segment = Segment::existing(directory, base);
+        *segment.indexes.write() = Indexes::Active(Box::new(SegmentIndexes::new(base, policy)));
+        // All that will be in it, this process writes.
+        segment.verified.lock().add(0..u64::MAX);
+        segment
+    }
+
+    /// A segment that lies on the disk, of which nothing has been looked at.
+    pub(super) fn existing(directory: Arc<Path>, base: Offset) -> Segment {
+        Segment {
+            base,
+            directory,
+            file: Mutex::new(None),
+            sealed_size: Mutex::new(None),
+            indexes: RwLock::new(Indexes::Unloaded),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// Its base offset: the first that it may hold.
+    pub fn base(&self) -> Offset {
+        self.base
+    }
+
+    /// Where one of its files lies.
+    pub fn path(&self, kind: FileKind) -> PathBuf {
+        self.directory.join(SegmentFileName::live(self.base, kind).to_string())
+    }
+
+    /// Its log file, opened for reading if it is not open yet.
+    pub async fn file(&self, disk: &DiskRef) -> io::Result<FileRef> {
+        if let Some(file) = self.open_file() {
+            return Ok(file);
+        }
+        let opened = disk.open_wait(&self.path(FileKind::Log), OpenMode::Read).await?;
+        Ok(Arc::clone(self.file.lock().get_or_insert(opened)))
+    }
+
+    /// Its log file, if it is open.
+    pub(super) fn open_file(&self) -> Option<FileRef> {
+        self.file.lock().clone()
+    }
+
+    pub(super) fn set_file(&self, file: FileRef) {
+        *self.file.lock() = Some(file);
+    }
+
+    /// Closes the log file as far as the segment is concerned; readers that hold it go on.
+    pub fn forget_file(&self) {
+        *self.file.lock() = None;
+    }
+
+    /// The size of its log file. Only for segments that take no more batches.
+    pub(super) async fn sealed_size(&self, disk: &DiskRef) -> io::Result<u64> {
+        if let Some(size) = *self.sealed_size.lock() {
+            return Ok(size);
+        }
+        let size = self.file(disk).await?.len_wait().await?;
+        *self.sealed_size.lock() = Some(size);
+        Ok(size)
+    }
+
+    pub(super) fn seal(&self, size: u64) {
+        *self.sealed_size.lock() = Some(size);
+        if let Indexes::Active(indexes) = &mut *self.indexes.write() {
+            indexes.close();
+        }
+    }
+
+    /// Runs `act` on the indexes of the active segment; `None` if it is sealed.
+    pub(super) fn with_active_indexes<T>(&self, act: impl FnOnce(&mut SegmentIndexes) -> T) -> Option<T> {
+        match &mut *self.indexes.write() {
+            Indexes::Active(indexes) => Some(act(indexes)),
+            Indexes::Unloaded | Indexes::Loaded(_) => None,
+        }
+    }
+
+    pub(super) fn set_indexes(&self, indexes: Indexes) {
+        *self.indexes.write() = indexes;
+    }
+
+    pub(super) fn indexes_are_loaded(&self) -> bool {
+        !matches!(*self.indexes.read(), Indexes::Unloaded)
+    }
+
+    /// The place from which to look for `target`, as far as the indexes in memory know.
+    pub(super) fn floor_of_offset(&self, target: Offset) -> OffsetPosition {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => indexes.offsets.lookup(target),
+            Indexes::Unloaded => OffsetPosition { offset: self.base, position: 0 },
+            Indexes::Loaded(loaded) => OffsetIndexView::new(self.base, loaded.offsets.bytes()).lookup(target),
+        }
+    }
+
+    /// The last batch that the index knows to begin at or before byte `limit`.
+    pub(super) fn floor_of_position(&self, limit: u64) -> OffsetPosition {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => indexes.offsets.lookup_position(limit),
+            Indexes::Unloaded => OffsetPosition { offset: self.base, position: 0 },
+            Indexes::Loaded(loaded) => {
+                OffsetIndexView::new(self.base, loaded.offsets.bytes()).lookup_position(limit)
+            }
+        }
+    }
+
+    /// The last time index entry not after `timestamp`.
+    pub(super) fn floor_of_time(&self, timestamp: i64) -> Option<TimestampOffset> {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => indexes.times.lookup(timestamp),
+            Indexes::Unloaded => None,
+            Indexes::Loaded(loaded) => TimeIndexView::new(self.base, loaded.times.bytes()).lookup(timestamp),
+        }
+    }
+
+    /// Whether these bytes need no check while they are in memory.
+    pub(super) fn is_verified(&self, range: &Range<u64>) -> bool {
+        self.verified.lock().covers(range)
+    }
+
+    /// These bytes have been checked, or this process writes them.
+    pub(super) fn note_verified(&self, range: Range<u64>) {
+        self.verified.lock().add(range);
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Segment({})", self.path(FileKind::Log).display())
+    }
+}
