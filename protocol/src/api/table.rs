@@ -1,7 +1,8 @@
 //! The APIs that this crate knows, read off their declarations.
 
 use super::{Api, VersionRange};
-use super::{api_versions, fetch, metadata, produce};
+use super::{api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch};
+use super::{find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce};
 
 macro_rules! apis {
     ($($(#[$doc:meta])* $name:ident = $module:ident,)*) => {
@@ -39,10 +40,26 @@ apis! {
     Produce = produce,
     /// Reads record batches.
     Fetch = fetch,
+    /// Which offset belongs to a timestamp.
+    ListOffsets = list_offsets,
     /// Brokers, topics, partitions and their leaders.
     Metadata = metadata,
+    /// Which broker coordinates a group, a transactional id or a share partition.
+    FindCoordinator = find_coordinator,
     /// Which APIs and versions the broker has.
     ApiVersions = api_versions,
+    /// Creates topics.
+    CreateTopics = create_topics,
+    /// Deletes topics.
+    DeleteTopics = delete_topics,
+    /// Gives a producer its id and epoch.
+    InitProducerId = init_producer_id,
+    /// Where a leader epoch ends.
+    OffsetForLeaderEpoch = offset_for_leader_epoch,
+    /// The configs of topics, brokers and groups.
+    DescribeConfigs = describe_configs,
+    /// The brokers, for administration.
+    DescribeCluster = describe_cluster,
 }
 
 impl ApiKey {
