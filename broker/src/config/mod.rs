@@ -5,6 +5,7 @@
 //!
 //! Nothing here reads a file or looks at a clock: text comes in, typed values or errors that name their place go out.
 
+pub mod describe;
 mod error;
 pub mod keys;
 mod layers;

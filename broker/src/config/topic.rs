@@ -241,3 +241,54 @@ pub enum FlushPolicy {
     /// Being written to the operating system's cache: Kafka's way. A power cut takes what was not flushed yet.
     Os,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::Class;
+
+    fn overrides(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn overrides_lie_over_what_the_broker_gives() {
+        let statics = overrides(&[("log.retention.hours", "1"), ("log.segment.bytes", "2000000")]);
+        let inherited = TopicConfig::inherited(&BrokerLayers::new(statics));
+        let config = inherited.with_overrides(&overrides(&[("retention.ms", "-1"), ("cleanup.policy", "")]));
+        let expected = TopicConfig {
+            retention_ms: None,
+            cleanup_policy: CleanupPolicy { delete: false, compact: false },
+            segment_bytes: 2_000_000,
+            ..TopicConfig::default()
+        };
+        assert_eq!(config, Ok(expected));
+    }
+
+    #[test]
+    fn every_honoured_topic_key_changes_something_and_no_other_does() {
+        let changed = |key: &str, values: &[&str]| {
+            values.iter().any(|value| {
+                TopicConfig::default().with_overrides(&overrides(&[(key, value)])).ok()
+                    != Some(TopicConfig::default())
+            })
+        };
+        for key in topic_keys().values() {
+            // Two values of each kind, so that one of them is not the default.
+            let candidates =
+                ["5", "1048576", "true", "gzip", "compact", "LogAppendTime", "os", "*", "0.25", "-2", "6"];
+            let valid: Vec<&str> = candidates
+                .into_iter()
+                .filter(|value| check_override(key.name, Some(value)).is_ok())
+                .collect();
+            assert!(!valid.is_empty() || matches!(key.class, Class::Refused(_)), "{}", key.name);
+            assert_eq!(changed(key.name, &valid), key.class == Class::Honoured, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn an_override_that_nobody_knows_is_an_error() {
+        let config = TopicConfig::default().with_overrides(&overrides(&[("from.the.future", "1")]));
+        assert!(matches!(config, Err(InvalidTopicConfig::UnknownKey { .. })), "{config:?}");
+    }
+}
