@@ -286,8 +286,8 @@ mod tests {
             "retention.bytes",
             "5 1 [retention.bytes=5 1, log.retention.bytes=9 4, log.retention.bytes=-1 5]",
         );
-        let mut layers = BrokerLayers::default();
-        layers.dynamic_broker = map("log.retention.ms=8");
+        let dynamic_broker = map("log.retention.ms=8");
+        let layers = BrokerLayers { dynamic_broker, ..BrokerLayers::default() };
         let rows = describe_topic(&layers, &map("retention.ms=5"), Some(&BTreeSet::from(["retention.ms"])));
         assert_eq!(show(&rows[0]), "5 1 [retention.ms=5 1, log.retention.ms=8 2, log.retention.hours=168 5]");
     }
