@@ -2,17 +2,24 @@
 
 pub mod batch_validation;
 pub mod checkpoint_files;
+pub mod clock_watch;
+pub mod disk_state;
 mod durability;
 pub mod effect;
 pub mod ends;
 pub mod files;
+pub mod flusher;
+pub mod flusher_task;
 pub mod leader_epochs;
 pub mod offset_index;
 pub mod open;
 pub mod partition_log;
+pub mod preallocation;
 pub mod producer_state;
 pub mod reader;
 pub mod recovery;
+pub mod retention;
+pub mod rolling;
 pub mod segment;
 pub mod segment_indexes;
 pub mod segment_names;

@@ -1,0 +1,198 @@
+//! The state of one data directory: healthy, full, or failed. Events in, what to do about it out.
+//!
+//! *Full* is a state like any other: appends are refused (KAFKA_STORAGE_ERROR, which clients retry) while fetching,
+//! deleting and the broker's own small files go on, out of a reserve: a preallocated file that is given up when the
+//! disk fills. Once there is room for the reserve and some more it is taken back, and only then appends resume, by
+//! themselves. Where space can't be reserved, the last `ottla.disk.reserve.bytes` of the file system are left alone
+//! instead. *Failed* is final: after a failed sync nobody knows what the disk holds (reliability: fsync-gate).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_runtime::disk::Space;
+
+/// Appends resume when so much is free beyond the reserve, so that a full disk doesn't flutter.
+pub const RESUME_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How often free space is looked at while the disk is full, and always where there is no reserve file.
+pub const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What an error of the disk means for its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// No space.
+    Full,
+    /// This process or machine ran out of something else for a moment: try the operation again later.
+    Passing,
+    /// Anything else: the directory can't be trusted.
+    Failed,
+}
+
+/// What an error of a write, of making a file or of a rename means. Not for syncs, whose errors are all final, nor
+/// for reads, which concern one range of one file.
+pub fn trouble_of(error: &io::Error) -> Trouble {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => {
+            Trouble::Passing
+        }
+        _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => Trouble::Passing,
+        _ => Trouble::Failed,
+    }
+}
+
+/// Whether a data directory takes appends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskState {
+    /// It does.
+    Healthy,
+    /// Not now: there is no space.
+    Full,
+    /// Never again. The text says which operation failed, and how.
+    Failed(Arc<str>),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskEffect {
+    /// The state changed: publish it, and log one line.
+    Announce(DiskState),
+    /// Make the reserve file and preallocate this many bytes for it; answer with `on_reserve`.
+    TakeReserve {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Cut the reserve file to nothing.
+    ReleaseReserve,
+}
+
+/// Keeps the state of one data directory.
+#[derive(Debug)]
+pub struct DiskHealth {
+    state: DiskState,
+    reserve: Reserve,
+    reserve_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reserve {
+    Absent,
+    Asked,
+    Held,
+    /// The file system can't reserve space.
+    Unsupported,
+}
+
+impl DiskHealth {
+    /// A directory at start, with `ottla.disk.reserve.bytes`, and what to do first. It counts as healthy until it
+    /// turns out otherwise.
+    pub fn start(reserve_bytes: u64) -> (DiskHealth, Option<DiskEffect>) {
+        let mut health = DiskHealth { state: DiskState::Healthy, reserve: Reserve::Absent, reserve_bytes };
+        let effect = (0 < reserve_bytes).then(|| health.take_reserve());
+        (health, effect)
+    }
+
+    /// The state.
+    pub fn state(&self) -> &DiskState {
+        &self.state
+    }
+
+    /// Whether free space is to be looked at every [`SPACE_CHECK_INTERVAL`] for [`DiskHealth::on_space`].
+    pub fn wants_space_checks(&self) -> bool {
+        match self.state {
+            DiskState::Healthy => self.reserve == Reserve::Unsupported,
+            DiskState::Full => true,
+            DiskState::Failed(_) => false,
+        }
+    }
+
+    /// A write, the making of a file or a rename failed.
+    pub fn on_error(&mut self, operation: &str, error: &io::Error, effects: &mut Vec<DiskEffect>) {
+        match trouble_of(error) {
+            Trouble::Full => self.fill_up(effects),
+            Trouble::Passing => {}
+            Trouble::Failed => self.fail(operation, error, effects),
+        }
+    }
+
+    /// A sync failed: the end of this directory, whatever the error says.
+    pub fn on_sync_error(&mut self, error: &io::Error, effects: &mut Vec<DiskEffect>) {
+        self.fail("sync", error, effects);
+    }
+
+    /// Free space was looked at.
+    pub fn on_space(&mut self, space: Space, effects: &mut Vec<DiskEffect>) {
+        let resumes_at = self.reserve_bytes.saturating_add(RESUME_MARGIN_BYTES);
+        match (&self.state, self.reserve) {
+            (DiskState::Healthy, Reserve::Unsupported) if space.free < self.reserve_bytes => {
+                self.enter(DiskState::Full, effects);
+            }
+            (DiskState::Full, Reserve::Absent) if resumes_at <= space.free => {
+                if self.reserve_bytes == 0 {
+                    self.enter(DiskState::Healthy, effects);
+                } else {
+                    effects.push(self.take_reserve());
+                }
+            }
+            (DiskState::Full, Reserve::Unsupported) if resumes_at <= space.free => {
+                self.enter(DiskState::Healthy, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// The reserve was taken, or not.
+    pub fn on_reserve(&mut self, result: io::Result<()>, effects: &mut Vec<DiskEffect>) {
+        if self.reserve != Reserve::Asked {
+            return;
+        }
+        match result {
+            Ok(()) => self.reserve = Reserve::Held,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserve = Reserve::Unsupported,
+            Err(error) => {
+                self.reserve = Reserve::Absent;
+                // Whatever part of it was allocated is to be given back.
+                effects.push(DiskEffect::ReleaseReserve);
+                match trouble_of(&error) {
+                    Trouble::Full | Trouble::Passing => self.enter(DiskState::Full, effects),
+                    Trouble::Failed => self.fail("reserve", &error, effects),
+                }
+                return;
+            }
+        }
+        if self.state == DiskState::Full {
+            self.enter(DiskState::Healthy, effects);
+        }
+    }
+
+    fn take_reserve(&mut self) -> DiskEffect {
+        self.reserve = Reserve::Asked;
+        DiskEffect::TakeReserve { bytes: self.reserve_bytes }
+    }
+
+    fn fill_up(&mut self, effects: &mut Vec<DiskEffect>) {
+        if self.state != DiskState::Healthy {
+            return;
+        }
+        if matches!(self.reserve, Reserve::Held | Reserve::Asked) {
+            self.reserve = Reserve::Absent;
+            effects.push(DiskEffect::ReleaseReserve);
+        }
+        self.enter(DiskState::Full, effects);
+    }
+
+    fn fail(&mut self, operation: &str, error: &io::Error, effects: &mut Vec<DiskEffect>) {
+        self.enter(DiskState::Failed(Arc::from(format!("{operation}: {error}"))), effects);
+    }
+
+    fn enter(&mut self, state: DiskState, effects: &mut Vec<DiskEffect>) {
+        let changes = std::mem::discriminant(&state) != std::mem::discriminant(&self.state);
+        if changes && !matches!(self.state, DiskState::Failed(_)) {
+            self.state = state.clone();
+            effects.push(DiskEffect::Announce(state));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Group commit for one data directory: collects what wants to be durable and says what to sync next.
+//!
+//! One round of syncs is under way at a time. An idle disk is asked at once; what comes in meanwhile waits and leaves
+//! together in the next round, so rounds grow by themselves with the load. A mark says "everything that was written
+//! to this file before now, up to this offset"; it is durable once its file's sync succeeded and, for a file that is
+//! new, the sync of the directories that hold its name.
+//!
+//! A failed sync is final and never retried: the kernel may have dropped the pages and count them as clean. What
+//! succeeded in that round is durable; everything else, then and later, gets the failure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_protocol::types::Offset;
+use smallvec::SmallVec;
+
+/// Tells files apart. Whoever opens a file draws a number that no file of this process had before, so a log's files
+/// rise in the order in which they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileKey(pub u64);
+
+/// Asks for a file to be made durable.
+#[derive(Debug)]
+pub struct Mark<F, W> {
+    /// Which file.
+    pub key: FileKey,
+    /// The file itself.
+    pub file: F,
+    /// What it is to be durable up to: handed back as it is. Later marks of one file never have a lower one.
+    pub end: Offset,
+    /// The directories whose sync makes the file's name durable: its own, and those above that are new as well.
+    /// Empty once a mark with them came back without failure.
+    pub names: SmallVec<[Arc<Path>; 1]>,
+    /// Who is told. One file's marks have the same one.
+    pub waiter: W,
+}
+
+/// What became of marks: of several for one file in one round, only the last is answered, and it speaks for all.
+#[derive(Debug)]
+pub struct Flushed<W> {
+    /// Which file.
+    pub key: FileKey,
+    /// The mark's end.
+    pub end: Offset,
+    /// The mark's waiter.
+    pub waiter: W,
+    /// Whether everything up to `end` is durable.
+    pub outcome: Result<(), SyncFailure>,
+}
+
+/// A sync failed: the data directory is failed for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("sync failed: {message}")]
+pub struct SyncFailure {
+    /// What the system said.
+    pub message: Arc<str>,
+}
+
+/// What to sync now, all of it in any order. Its results go to [`Flusher::on_round_done`].
+#[derive(Debug)]
+pub struct Round<F> {
+    /// Files, rising by key.
+    pub files: Vec<F>,
+    /// Directories, each once.
+    pub directories: Vec<Arc<Path>>,
+}
+
+/// The group commit of one data directory. `F` is an open file, `W` who is told.
+#[derive(Debug)]
+pub struct Flusher<F, W> {
+    pending: BTreeMap<FileKey, Mark<F, W>>,
+    in_flight: Vec<InFlight<W>>,
+    failure: Option<SyncFailure>,
+    rounds: u64,
+}
+
+#[derive(Debug)]
+struct InFlight<W> {
+    key: FileKey,
+    end: Offset,
+    waiter: W,
+}
+
+impl<F, W> Default for Flusher<F, W> {
+    fn default() -> Flusher<F, W> {
+        Flusher { pending: BTreeMap::new(), in_flight: Vec::new(), failure: None, rounds: 0 }
+    }
+}
+
+impl<F, W> Flusher<F, W> {
+    /// Takes a mark. It comes back at once if the directory has failed.
+    pub fn submit(&mut self, mark: Mark<F, W>) -> Option<Flushed<W>> {
+        if let Some(failure) = &self.failure {
+            return Some(mark.into_failed(failure));
+        }
+        match self.pending.get_mut(&mark.key) {
+            Some(waiting) => {
+                assert!(waiting.end <= mark.end, "the end of a file's marks never falls");
+                waiting.end = mark.end;
+                waiting.waiter = mark.waiter;
+                waiting.names.extend(mark.names);
+            }
+            None => {
+                self.pending.insert(mark.key, mark);
+            }
+        }
+        None
+    }
+
+    /// The next round, unless one is under way or nothing waits.
+    pub fn start_round(&mut self) -> Option<Round<F>> {
+        if !self.in_flight.is_empty() || self.pending.is_empty() {
+            return None;
+        }
+        let mut files = Vec::with_capacity(self.pending.len());
+        let mut directories = BTreeSet::new();
+        for (key, mark) in std::mem::take(&mut self.pending) {
+            files.push(mark.file);
+            directories.extend(mark.names);
+            self.in_flight.push(InFlight { key, end: mark.end, waiter: mark.waiter });
+        }
+        self.rounds += 1;
+        Some(Round { files, directories: directories.into_iter().collect() })
+    }
+
+    /// The round that is under way is done: one result a file and a directory, in the round's order. Returns what
+    /// became of its marks, and of all that waited if something failed; rising by key, the round's first.
+    pub fn on_round_done(
+        &mut self,
+        files: Vec<io::Result<()>>,
+        directories: Vec<io::Result<()>>,
+    ) -> Vec<Flushed<W>> {
+        assert_eq!(files.len(), self.in_flight.len(), "a round has one result a file");
+        let names = directories.into_iter().find_map(Result::err).map(|error| SyncFailure::of(&error));
+        let mut flushed = Vec::with_capacity(files.len());
+        for (mark, result) in self.in_flight.drain(..).zip(files) {
+            let outcome = match (result, &names) {
+                (Err(error), _) => Err(SyncFailure::of(&error)),
+                (Ok(()), Some(failure)) => Err(failure.clone()),
+                (Ok(()), None) => Ok(()),
+            };
+            flushed.push(Flushed { key: mark.key, end: mark.end, waiter: mark.waiter, outcome });
+        }
+        let failure = names.or_else(|| flushed.iter().find_map(|mark| mark.outcome.clone().err()));
+        if let Some(failure) = failure {
+            flushed.extend(self.fail(failure));
+        }
+        flushed
+    }
+
+    /// The directory failed elsewhere, say in a write: nothing is synced any more. Returns all that waited. A round
+    /// that is under way still gets its results.
+    pub fn fail(&mut self, failure: SyncFailure) -> Vec<Flushed<W>> {
+        let failure = &*self.failure.get_or_insert(failure);
+        std::mem::take(&mut self.pending).into_values().map(|mark| mark.into_failed(failure)).collect()
+    }
+
+    /// Why the directory failed, if it did.
+    pub fn failure(&self) -> Option<&SyncFailure> {
+        self.failure.as_ref()
+    }
+
+    /// How many rounds were begun.
+    pub fn rounds(&self) -> u64 {
+        self.rounds
+    }
+}
+
+impl<F, W> Mark<F, W> {
+    fn into_failed(self, failure: &SyncFailure) -> Flushed<W> {
+        Flushed { key: self.key, end: self.end, waiter: self.waiter, outcome: Err(failure.clone()) }
+    }
+}
+
+impl SyncFailure {
+    /// The failure that an error is.
+    pub fn of(error: &io::Error) -> SyncFailure {
+        SyncFailure { message: Arc::from(error.to_string()) }
+    }
+}

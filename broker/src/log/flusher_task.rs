@@ -1,0 +1,167 @@
+//! Carries out the group commit of one data directory on the disk (`flusher.rs` decides).
+//!
+//! There is no task: whoever submits a mark starts the round if the disk is idle, and the disk thread that completes
+//! a round starts the next. A task in between would add two changes of thread to every acks=all answer. The lock is
+//! held for the decision alone, never while the disk or a listener is called.
+//!
+//! This is the seam `make_durable(set of (file, end)) -> completion`: a journal per directory could stand here.
+
+use std::io;
+use std::sync::Arc;
+
+use ottla_protocol::types::Offset;
+use ottla_runtime::{DiskRef, FileRef};
+use parking_lot::Mutex;
+
+use super::flusher::{FileKey, Flushed, Flusher, Mark, Round, SyncFailure};
+
+/// Is told what became durable. Called on a disk thread, or within `make_durable` once the directory has failed:
+/// must not block, and takes no lock that is held around `make_durable`. Results of one file come in order.
+pub trait DurabilityListener: Send + Sync + 'static {
+    /// What became of marks of this listener: one round's in one call.
+    fn on_flushed(&self, results: Vec<FlushedFile>);
+}
+
+/// A listener that many marks share.
+pub type ListenerRef = Arc<dyn DurabilityListener>;
+
+/// What became of a file's marks. See [`Flushed`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlushedFile {
+    /// Which file.
+    pub key: FileKey,
+    /// The mark's end.
+    pub end: Offset,
+    /// Whether everything up to `end` is durable.
+    pub outcome: Result<(), SyncFailure>,
+}
+
+/// A mark on a file of the disk seam.
+pub type FileMark = Mark<FileRef, ListenerRef>;
+
+/// The group commit of one data directory. Cheap to clone.
+#[derive(Clone)]
+pub struct GroupCommit {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    disk: DiskRef,
+    core: Mutex<Flusher<FileRef, ListenerRef>>,
+    on_failure: Box<dyn Fn(SyncFailure) + Send + Sync>,
+}
+
+/// Collects the results of a round whose parts are done in any order.
+struct Gathering {
+    files: Option<Vec<io::Result<()>>>,
+    directories: Vec<Option<io::Result<()>>>,
+}
+
+impl GroupCommit {
+    /// A group commit on `disk`. `on_failure` is called when a sync has failed, on a disk thread: the data directory
+    /// is to be failed.
+    pub fn new(disk: DiskRef, on_failure: impl Fn(SyncFailure) + Send + Sync + 'static) -> GroupCommit {
+        let shared = Shared { disk, core: Mutex::default(), on_failure: Box::new(on_failure) };
+        GroupCommit { shared: Arc::new(shared) }
+    }
+
+    /// Makes what was written to these files durable, as soon as the disk can, and tells the marks' listeners.
+    pub fn make_durable(&self, marks: Vec<FileMark>) {
+        let (refused, round) = {
+            let mut core = self.shared.core.lock();
+            let refused = marks.into_iter().filter_map(|mark| core.submit(mark)).collect();
+            (refused, core.start_round())
+        };
+        tell(refused);
+        if let Some(round) = round {
+            Shared::carry_out(&self.shared, round);
+        }
+    }
+
+    /// The directory failed elsewhere: everything that waits, and whatever comes, gets the failure.
+    pub fn fail(&self, failure: SyncFailure) {
+        let failed = self.shared.core.lock().fail(failure);
+        tell(failed);
+    }
+
+    /// How many rounds were begun.
+    pub fn rounds(&self) -> u64 {
+        self.shared.core.lock().rounds()
+    }
+}
+
+impl Shared {
+    fn carry_out(self: &Arc<Shared>, round: Round<FileRef>) {
+        let gathering = Arc::new(Mutex::new(Gathering {
+            files: None,
+            directories: round.directories.iter().map(|_| None).collect(),
+        }));
+        for (place, directory) in round.directories.iter().enumerate() {
+            let (shared, gathering) = (Arc::clone(self), Arc::clone(&gathering));
+            let note = move |result| {
+                shared.on_part_done(&gathering, |parts| {
+                    if let Some(part) = parts.directories.get_mut(place) {
+                        *part = Some(result);
+                    }
+                });
+            };
+            self.disk.sync_directory(directory, Box::new(note));
+        }
+        let shared = Arc::clone(self);
+        let note = move |results| shared.on_part_done(&gathering, |parts| parts.files = Some(results));
+        self.disk.sync(round.files, Box::new(note));
+    }
+
+    /// Notes one part's result; the last part ends the round and begins the next.
+    fn on_part_done(self: &Arc<Shared>, gathering: &Mutex<Gathering>, note: impl FnOnce(&mut Gathering)) {
+        let complete = {
+            let mut parts = gathering.lock();
+            note(&mut parts);
+            parts.take_complete()
+        };
+        let Some((files, directories)) = complete else { return };
+        let (flushed, failure, round) = {
+            let mut core = self.core.lock();
+            let flushed = core.on_round_done(files, directories);
+            (flushed, core.failure().cloned(), core.start_round())
+        };
+        // The next round is under way before anybody is told, so the disk doesn't wait for them.
+        if let Some(round) = round {
+            self.carry_out(round);
+        }
+        if let Some(failure) = failure {
+            (self.on_failure)(failure);
+        }
+        tell(flushed);
+    }
+}
+
+/// The results of a round's files, and of its directories.
+type Results = (Vec<io::Result<()>>, Vec<io::Result<()>>);
+
+impl Gathering {
+    /// The results once all are there.
+    fn take_complete(&mut self) -> Option<Results> {
+        if self.directories.iter().any(Option::is_none) {
+            return None;
+        }
+        let files = self.files.take()?;
+        Some((files, self.directories.drain(..).flatten().collect()))
+    }
+}
+
+/// Tells each listener its results in one call, in the order of the results.
+fn tell(flushed: Vec<Flushed<ListenerRef>>) {
+    let mut listeners: Vec<(ListenerRef, Vec<FlushedFile>)> = Vec::new();
+    for Flushed { key, end, waiter, outcome } in flushed {
+        let result = FlushedFile { key, end, outcome };
+        // There are as many listeners as shards: a handful.
+        match listeners.iter_mut().find(|(listener, _)| Arc::ptr_eq(listener, &waiter)) {
+            Some((_, results)) => results.push(result),
+            None => listeners.push((waiter, vec![result])),
+        }
+    }
+    for (listener, results) in listeners {
+        listener.on_flushed(results);
+    }
+}
