@@ -2,6 +2,7 @@
 
 pub mod batch_validation;
 pub mod checkpoint_files;
+pub mod clean_shutdown;
 pub mod clock_watch;
 pub mod disk_state;
 mod durability;
@@ -10,16 +11,19 @@ pub mod ends;
 pub mod files;
 pub mod flusher;
 pub mod flusher_task;
+mod frames;
 pub mod leader_epochs;
 pub mod offset_index;
 pub mod open;
 pub mod partition_log;
 pub mod preallocation;
+pub mod producer_snapshot;
 pub mod producer_state;
 pub mod reader;
 pub mod recovery;
 pub mod retention;
 pub mod rolling;
+pub mod safe_ends;
 pub mod segment;
 pub mod segment_indexes;
 pub mod segment_names;

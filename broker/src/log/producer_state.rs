@@ -10,9 +10,11 @@
 //! idle time before a restart counts, the time between stop and start doesn't. A partition without producers owns
 //! no memory here. Source: KIP-98, KIP-360, KIP-679.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use ottla_protocol::record::BatchHeader;
 use ottla_protocol::types::{Offset, ProducerEpoch, ProducerId};
 use ottla_runtime::MonotonicTime;
 use smallvec::SmallVec;
@@ -36,6 +38,17 @@ pub struct BatchIdentity {
 }
 
 impl BatchIdentity {
+    /// What the header of a data batch says. Control batches are no producer's data.
+    pub fn of(header: &BatchHeader) -> BatchIdentity {
+        BatchIdentity {
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            last_offset_delta: header.last_offset_delta,
+            is_transactional: header.attributes.is_transactional(),
+        }
+    }
+
     /// The sequence of the last record. Sequences go on from 2³¹−1 to 0.
     pub fn last_sequence(&self) -> i32 {
         advance(self.base_sequence, self.last_offset_delta)
@@ -137,6 +150,11 @@ impl Producer {
     /// The sequence of the last record that it wrote in this epoch, if any.
     pub fn last_sequence(&self) -> Option<i32> {
         self.batches.last().map(|batch| batch.last_sequence)
+    }
+
+    /// How long ago it last wrote.
+    pub fn idle_time(&self, now: MonotonicTime) -> Duration {
+        Duration::from_millis(u64::try_from(millis(now).saturating_sub(self.idle_since_ms)).unwrap_or(0))
     }
 
     fn repeat_of(&self, batch: &BatchIdentity) -> Option<&RetainedBatch> {
@@ -254,11 +272,6 @@ impl ProducerState {
         !self.unwritten.is_empty()
     }
 
-    /// How long ago a producer last wrote.
-    pub fn idle_time(&self, now: MonotonicTime, producer: &Producer) -> Duration {
-        Duration::from_millis(u64::try_from(millis(now) - producer.idle_since_ms).unwrap_or(0))
-    }
-
     /// Puts back a producer that was read from a snapshot and had been idle for `idle` when that was written.
     pub(super) fn insert(
         &mut self,
@@ -292,10 +305,10 @@ impl ProducerState {
             timestamp,
         };
         let (before, producer) = match self.producers.entry(batch.producer_id) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
+            Entry::Vacant(vacant) => {
                 (Before::Absent, vacant.insert(Box::new(Producer::new(batch.producer_epoch))))
             }
-            std::collections::btree_map::Entry::Occupied(occupied) => {
+            Entry::Occupied(occupied) => {
                 let producer = occupied.into_mut();
                 let starts_transaction =
                     batch.is_transactional && producer.current_txn_first_offset.is_none();
@@ -346,7 +359,7 @@ impl ProducerState {
 }
 
 impl Producer {
-    fn new(epoch: ProducerEpoch) -> Producer {
+    pub(super) fn new(epoch: ProducerEpoch) -> Producer {
         Producer {
             epoch,
             coordinator_epoch: -1,
