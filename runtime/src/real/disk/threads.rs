@@ -131,3 +131,119 @@ fn run(operation: Operation) {
         tracing::error!("a disk operation or its completion panicked");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::BoxFuture;
+    use crate::spawn::Executor;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Starts threads and reports the end of each.
+    struct ReportingExecutor(Mutex<mpsc::Sender<()>>);
+
+    impl Executor for ReportingExecutor {
+        fn execute(&self, _name: &'static str, _future: BoxFuture<()>) {
+            unreachable!("threads start no tasks");
+        }
+
+        fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>) {
+            let ended = self.0.lock().clone();
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread.spawn(move || (work(), ended.send(()))).unwrap();
+        }
+    }
+
+    fn threads(thread_count_max: usize, wake_after: usize) -> (Threads, mpsc::Receiver<()>) {
+        let (ended, ends) = mpsc::channel();
+        let spawner = Spawner::new(Arc::new(ReportingExecutor(Mutex::new(ended))));
+        (Threads::new(ThreadsKind { name: "test", thread_count_max, wake_after }, spawner), ends)
+    }
+
+    /// What one more operation calls for when of `started` threads `sleeping` sleep and `waiting` operations came in
+    /// since one was taken.
+    fn wake((started, sleeping, waiting): (usize, usize, usize), wake_after: usize) -> Wake {
+        let mut state = State { started, sleeping, since_progress: waiting, ..State::default() };
+        state.add(Box::new(|| ()), ThreadsKind { name: "test", thread_count_max: 2, wake_after })
+    }
+
+    #[test]
+    fn a_thread_is_started_only_when_none_sleeps() {
+        assert!(matches!(wake((0, 0, 0), 2), Wake::NewThread));
+        assert!(matches!(wake((1, 1, 0), 2), Wake::Sleeper));
+        assert!(matches!(wake((1, 0, 1), 2), Wake::NewThread));
+        assert!(matches!(wake((2, 0, 100), 2), Wake::Nobody));
+    }
+
+    #[test]
+    fn an_awake_thread_is_trusted_until_operations_pile_up() {
+        assert!(matches!(wake((2, 1, 0), 2), Wake::Nobody));
+        assert!(matches!(wake((2, 1, 1), 2), Wake::Sleeper));
+        assert!(matches!(wake((2, 1, 0), 1), Wake::Sleeper));
+    }
+
+    #[test]
+    fn every_operation_runs_and_then_the_threads_leave() {
+        let (threads, ends) = threads(3, 1);
+        let (ran, runs) = mpsc::channel();
+        for number in 0..1_000 {
+            let ran = ran.clone();
+            threads.submit(move || ran.send(number).unwrap());
+        }
+        drop(threads);
+        drop(ran);
+        let mut numbers: Vec<i32> = runs.iter().collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..1_000).collect::<Vec<_>>());
+        let started = ends.iter().count();
+        assert!((1..=3).contains(&started));
+    }
+
+    #[test]
+    fn a_stuck_operation_does_not_hold_up_those_behind_it() {
+        let (threads, _ends) = threads(2, 2);
+        let (release, stuck) = mpsc::channel::<()>();
+        let (began, beginning) = mpsc::channel();
+        threads.submit(move || {
+            began.send(()).unwrap();
+            stuck.recv_timeout(PATIENCE).unwrap();
+        });
+        beginning.recv_timeout(PATIENCE).unwrap();
+        let (ran, runs) = mpsc::channel();
+        for number in 0..2 {
+            let ran = ran.clone();
+            threads.submit(move || ran.send(number).unwrap());
+        }
+        assert_eq!(runs.recv_timeout(PATIENCE), Ok(0));
+        assert_eq!(runs.recv_timeout(PATIENCE), Ok(1));
+        release.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_panic_costs_no_thread() {
+        let (threads, _ends) = threads(1, 1);
+        threads.submit(|| panic!("as planned"));
+        let (ran, runs) = mpsc::channel();
+        threads.submit(move || ran.send(()).unwrap());
+        assert_eq!(runs.recv_timeout(PATIENCE), Ok(()));
+    }
+
+    #[test]
+    fn the_last_operation_may_drop_the_threads_it_runs_on() {
+        let (threads, ends) = threads(2, 1);
+        let threads = Arc::new(threads);
+        let kept = Arc::clone(&threads);
+        let (go, wait) = mpsc::channel::<()>();
+        threads.submit(move || {
+            wait.recv_timeout(PATIENCE).unwrap();
+            drop(kept);
+        });
+        drop(threads);
+        go.send(()).unwrap();
+        assert_eq!(ends.recv_timeout(PATIENCE), Ok(()));
+    }
+}
