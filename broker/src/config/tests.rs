@@ -489,3 +489,56 @@ fn each_default_of_our_own_has_its_reason() {
     );
     assert!(differing_defaults().all(|(_, differs)| !differs.reason.is_empty()));
 }
+
+#[test]
+fn no_value_of_any_key_makes_reading_panic() {
+    let edges = [
+        "",
+        " ",
+        ",",
+        "*",
+        ":",
+        "://",
+        "a://b:c",
+        "-1",
+        "0",
+        "1",
+        "-2",
+        "2147483647",
+        "2147483648",
+        "-2147483648",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1e400",
+        "NaN",
+        "-0.0",
+        "true",
+        "broker",
+        "compact,delete",
+        "[::1]:5",
+        "1.2.3.4:-1",
+        "\\u00e9",
+    ];
+    for key in broker_keys().keys().chain(["producer.id.expiration.check.interval.ms"].iter()) {
+        for value in edges {
+            let outcome = read(&format!("{key}={value}"), &[]);
+            if let Ok((config, _)) = outcome {
+                let topic = describe::describe_topic(&config.layers, &Default::default(), None);
+                let broker = describe::describe_broker(&config.layers, config.node.id, "", None);
+                assert_eq!(topic.len(), topic_keys().len(), "{key}={value}");
+                assert!(broker.is_ok(), "{key}={value}");
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_reading_panic(text in "(\\PC|[\\n\\\\ =:#\"'\\[\\]])*", toml: bool) {
+        let mut settings = Settings::default();
+        settings.read_file(if toml { "f.toml" } else { "f.properties" }, &text);
+        settings.set(&text);
+        settings.listen(&text);
+        let _ = BrokerConfig::read(&settings).map_err(|errors| errors.to_string());
+    }
+}
