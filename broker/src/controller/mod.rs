@@ -1,0 +1,43 @@
+//! What the cluster knows: a log of metadata records, applied to an immutable image.
+//!
+//! Brokers, topics, partitions, configs, producer ids and features change by records and by nothing else. A change is
+//! a [`Proposal`]: its preconditions are looked at when it is decided, against the image that all earlier changes
+//! made, never by a handler that looked before. The log behind it sits behind two methods of [`Metadata`]:
+//! [`propose`](Metadata::propose), which answers once the change is safe on disk, and [`follow`](Metadata::follow),
+//! which hands out images. A single node keeps the log by itself; a quorum can take its place behind the same two.
+//!
+//! Decisions: `record`, `record_codec`, `image`, `proposal`, `topics`, `topic_name`, `placement`, `frame`, `identity`.
+//! Effects: `store` (the directory `ottla-metadata/`), `metadata_task`.
+
+mod frame;
+mod identity;
+mod ids;
+mod image;
+mod metadata_task;
+mod placement;
+mod proposal;
+mod record;
+mod record_codec;
+mod store;
+mod topic_name;
+pub mod topics;
+
+pub use frame::FrameError;
+pub use identity::IdentityError;
+pub use ids::{ClusterId, DirectoryId, MetadataOffset};
+pub use image::{
+    ApplyError, BrokerImage, Configs, ImageChanges, MetadataImage, PartitionImage, ReplicaSets, TopicChange,
+    TopicImage,
+};
+pub use metadata_task::{FollowEnd, ImageFollower, Metadata, MetadataFailure, ProposeError};
+pub use proposal::{
+    ConfigChange, CreateCluster, CreateTopics, Decision, DecisionContext, DeleteTopics, Outcome,
+    ProducerIdBlock, Proposal, RegisterNode, SetConfigsError, decide,
+};
+pub use record::{
+    BrokerEndpoint, BrokerRegistered, ConfigResource, MetadataRecord, NewLeader, PartitionChangeRecord,
+    PartitionRecord,
+};
+pub use record_codec::DecodeError;
+pub use store::{OpenError, OpenOptions};
+pub use topic_name::{InvalidTopicName, TopicName};
