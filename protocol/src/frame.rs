@@ -31,7 +31,7 @@ impl RequestHeader {
             api_version: reader.i16()?,
             correlation_id: reader.i32()?,
             // Not compact in any version, so that a broker can read it without knowing the API.
-            client_id: reader.lossy_nullable_string()?,
+            client_id: reader.nullable_string(false)?,
         };
         if ApiKey::from_code(header.api_key)
             .is_some_and(|key| key.api().request_header_version(header.api_version) == 2)

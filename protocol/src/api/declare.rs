@@ -105,6 +105,27 @@ macro_rules! field_bytes_min {
     };
 }
 
+/// A value for one field that survives encoding and decoding at the version.
+#[cfg(test)]
+macro_rules! generate_field {
+    ($choices:ident, $version:ident, $versions:pat, null(), $($default:expr)?) => {
+        if matches!($version.number, $versions) {
+            super::tests::generate::Generate::generate($choices, $version)
+        } else {
+            default_of!($($default)?)
+        }
+    };
+    ($choices:ident, $version:ident, $versions:pat, null($null:pat), $($default:expr)?) => {
+        if matches!($version.number, $null) {
+            super::tests::generate::Generate::generate($choices, $version)
+        } else if matches!($version.number, $versions) {
+            super::tests::generate::Generate::generate_required($choices, $version)
+        } else {
+            default_of!($($default)?)
+        }
+    };
+}
+
 /// What only whole messages have: decode and encode for callers.
 macro_rules! whole_message {
     (part $name:ident) => {};
@@ -247,6 +268,16 @@ macro_rules! api {
                             );
                         )*
                     }
+                }
+            }
+
+            #[cfg(test)]
+            impl super::tests::generate::Generate for $name {
+                fn generate(choices: &mut super::tests::generate::Choices, version: Version) -> $name {
+                    $( let $field: $type = generate_field!(
+                        choices, version, $versions, null($($null)?), $($default)?
+                    ); )*
+                    $name { $( $field, )* }
                 }
             }
 

@@ -100,3 +100,6 @@ pub trait Request: Message {
     /// The body of the answer.
     type Response: Message;
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,12 +42,6 @@ pub enum DecodeError {
         /// What it says.
         length: usize,
     },
-    /// A string that is not UTF-8.
-    #[error("byte {position}: the string is not UTF-8")]
-    InvalidUtf8 {
-        /// Where the string's first byte is.
-        position: usize,
-    },
     /// An array that announces more elements than the bytes left could hold, or than
     /// [`ELEMENTS_MAX`](super::ELEMENTS_MAX).
     #[error("byte {position}: {count} elements announced, at most {limit} possible")]

@@ -20,3 +20,6 @@ pub use self::reader::{ELEMENTS_MAX, Reader, STRING_BYTES_MAX, TAGGED_FIELDS_MAX
 pub use self::records::Records;
 pub use self::str::Str;
 pub use self::writer::{FramePiece, FrameTooLarge, FrameWriter, PIECE_BYTES_MIN};
+
+#[cfg(test)]
+pub(crate) mod counting_allocator;

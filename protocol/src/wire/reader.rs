@@ -177,26 +177,18 @@ impl Reader {
     }
 
     /// A string or null: compact if `flexible`, else with a 16-bit length.
+    ///
+    /// Bad UTF-8 is repaired, as Kafka repairs it: the name is then refused as a name, with an answer, where an error
+    /// here would cost the connection.
     pub fn nullable_string(&mut self, flexible: bool) -> Result<Option<Str>, DecodeError> {
         let Some(length) = self.string_length(flexible)? else { return Ok(None) };
-        let position = self.position;
-        let bytes = self.raw(length)?;
-        match Str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(DecodeError::InvalidUtf8 { position }),
-        }
+        Ok(Some(Str::from_utf8_lossy(self.raw(length)?)))
     }
 
     /// A string; null is an error.
     pub fn string(&mut self, flexible: bool) -> Result<Str, DecodeError> {
         let position = self.position;
         self.nullable_string(flexible)?.ok_or(DecodeError::UnexpectedNull { position })
-    }
-
-    /// A string or null whose bad UTF-8 is repaired instead of refused: a client id is only a label.
-    pub fn lossy_nullable_string(&mut self) -> Result<Option<Str>, DecodeError> {
-        let Some(length) = self.string_length(false)? else { return Ok(None) };
-        Ok(Some(Str::from_utf8_lossy(self.raw(length)?)))
     }
 
     /// Bytes or null: compact if `flexible`, else with a 32-bit length.
@@ -279,5 +271,91 @@ impl Reader {
     /// The tagged fields that end a flexible structure of which none is known.
     pub fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
         self.tagged_fields(|_, _| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIXED: Version = Version { number: 0, flexible: false };
+    const COMPACT: Version = Version { number: 0, flexible: true };
+
+    fn reader(bytes: &'static [u8]) -> Reader {
+        Reader::new(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn strings_and_bytes_are_slices_of_the_frame() {
+        let frame = Bytes::from(b"\x04abc\x03xy".to_vec());
+        let mut reader = Reader::new(frame.clone());
+        let text = reader.string(true).expect("well formed").into_bytes();
+        let bytes = reader.bytes(true).expect("well formed");
+        assert_eq!((text.as_ptr(), &text[..]), (frame[1..].as_ptr(), &b"abc"[..]));
+        assert_eq!((bytes.as_ptr(), &bytes[..]), (frame[5..].as_ptr(), &b"xy"[..]));
+    }
+
+    #[test]
+    fn any_byte_but_0_is_true() {
+        let mut reader = reader(b"\x00\x01\x80");
+        assert_eq!([reader.bool(), reader.bool(), reader.bool()], [Ok(false), Ok(true), Ok(true)]);
+    }
+
+    #[test]
+    fn what_is_cut_short_says_where() {
+        let error = |needed, left| DecodeError::TooShort { position: 0, needed, left };
+        assert_eq!(reader(b"\0\0\0").i32(), Err(error(4, 3)));
+        assert_eq!(reader(b"\x80").unsigned_varint(), Err(error(2, 1)));
+        let mut reader = reader(b"\0\x05abcd");
+        let error = DecodeError::TooShort { position: 2, needed: 5, left: 4 };
+        assert_eq!(reader.nullable_string(false), Err(error));
+    }
+
+    #[test]
+    fn a_string_of_more_than_32767_bytes_is_refused() {
+        let mut frame = bytes::BytesMut::new();
+        varint::put_u32(&mut frame, 32_768 + 1);
+        frame.resize(40_000, b'a');
+        let error = DecodeError::StringTooLong { position: 0, length: 32_768 };
+        assert_eq!(Reader::new(frame.freeze()).string(true), Err(error));
+    }
+
+    #[test]
+    fn a_compact_length_beyond_31_bits_is_refused() {
+        let error = DecodeError::InvalidLength { position: 0, length: u32::MAX - 1 };
+        assert_eq!(reader(b"\xff\xff\xff\xff\x0f").nullable_bytes(true), Err(error));
+    }
+
+    #[test]
+    fn a_count_is_bounded_by_the_bytes_left() {
+        assert_eq!(reader(b"\0\0\0\x02\0\0\0\x07\0\0\0\x08").array(FIXED), Ok(vec![7, 8]));
+        let error = DecodeError::TooManyElements { position: 0, count: 3, limit: 2 };
+        assert_eq!(reader(b"\0\0\0\x03\0\0\0\x07\0\0\0\x08").array::<i32>(FIXED), Err(error));
+        let error = DecodeError::TooManyElements { position: 0, count: 2, limit: 1 };
+        assert_eq!(reader(b"\x03\0\0\0\x07").array::<i32>(COMPACT), Err(error));
+    }
+
+    #[test]
+    fn the_number_of_tagged_fields_is_bounded() {
+        let error = DecodeError::TooManyTaggedFields { position: 0, count: 3, limit: 2 };
+        assert_eq!(reader(b"\x03\x00\x00\x01\x00").skip_tagged_fields(), Err(error));
+        let mut frame = bytes::BytesMut::new();
+        varint::put_u32(&mut frame, 10_001);
+        frame.resize(30_000, 0);
+        let error = DecodeError::TooManyTaggedFields { position: 0, count: 10_001, limit: 10_000 };
+        assert_eq!(Reader::new(frame.freeze()).skip_tagged_fields(), Err(error));
+    }
+
+    #[test]
+    fn a_tagged_field_that_runs_past_its_structure_is_refused() {
+        let error = DecodeError::TooShort { position: 3, needed: 3, left: 2 };
+        assert_eq!(reader(b"\x01\x00\x03ab").skip_tagged_fields(), Err(error));
+    }
+
+    #[test]
+    fn tags_of_any_number_and_order_are_skipped() {
+        let mut reader = reader(b"\x04\x05\0\x00\x01z\xff\xff\xff\xff\x0f\0\xff\xff\xff\xff\x0f\0!");
+        assert_eq!(reader.skip_tagged_fields(), Ok(()));
+        assert_eq!(reader.rest(), b"!"[..]);
     }
 }

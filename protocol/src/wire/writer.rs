@@ -236,3 +236,99 @@ impl FrameWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of(piece: &FramePiece) -> &[u8] {
+        match piece {
+            FramePiece::Bytes(bytes) => bytes,
+            FramePiece::External { .. } => panic!("external"),
+        }
+    }
+
+    #[test]
+    fn a_frame_of_small_things_is_one_piece_behind_its_length() {
+        let mut writer = FrameWriter::new();
+        writer.put_i16(0x0102);
+        writer.put_nullable_bytes(Some(&Bytes::from_static(b"abc")), true);
+        let pieces = writer.finish().expect("small");
+        assert_eq!(pieces, [FramePiece::Bytes(Bytes::from_static(b"\0\0\0\x06\x01\x02\x04abc"))]);
+    }
+
+    #[test]
+    fn large_bytes_become_a_piece_and_are_not_copied() {
+        let large = Bytes::from(vec![7; PIECE_BYTES_MIN]);
+        let small = Bytes::from(vec![7; PIECE_BYTES_MIN - 1]);
+        let mut writer = FrameWriter::new();
+        writer.put_nullable_bytes(Some(&large), false);
+        writer.put_nullable_bytes(Some(&small), false);
+        let pieces = writer.finish().expect("small");
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(bytes_of(&pieces[0]), [0, 0, 0x20, 7, 0, 0, 0x10, 0]);
+        assert_eq!(bytes_of(&pieces[1]).as_ptr(), large.as_ptr());
+        assert_eq!(bytes_of(&pieces[2]).len(), 4 + PIECE_BYTES_MIN - 1);
+    }
+
+    #[test]
+    fn external_records_have_their_place_between_pieces() {
+        let mut writer = FrameWriter::new();
+        writer.put_records(&Records::External { id: 1, len: 300 }, true);
+        writer.put_records(&Records::External { id: 2, len: 0 }, true);
+        writer.put_records(&Records::Null, true);
+        writer.put_records(&Records::EMPTY, true);
+        writer.put_records(&Records::External { id: 3, len: 5 }, true);
+        assert_eq!(writer.frame_bytes(), 2 + 300 + 4 + 5);
+        let expected = [
+            FramePiece::Bytes(Bytes::from_static(b"\0\0\x01\x37\xad\x02")),
+            FramePiece::External { id: 1, len: 300 },
+            FramePiece::Bytes(Bytes::from_static(b"\x01\0\x01\x06")),
+            FramePiece::External { id: 3, len: 5 },
+        ];
+        assert_eq!(writer.finish(), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn a_frame_that_its_length_cannot_say_is_refused() {
+        let mut writer = FrameWriter::new();
+        writer.put_records(&Records::External { id: 1, len: u32::MAX }, false);
+        assert_eq!(writer.finish(), Err(FrameTooLarge { bytes: 4 + u64::from(u32::MAX) }));
+    }
+
+    #[test]
+    fn a_tagged_field_of_any_size_has_its_size_before_it() {
+        for size in [0, 1, 127, 128, 20_000] {
+            let value = vec![9; size];
+            let mut writer = FrameWriter::new();
+            writer.put_tagged_field(5, |writer| writer.put_raw(&value));
+            writer.put_i8(1);
+            let mut expected = BytesMut::new();
+            varint::put_u32(&mut expected, 5);
+            varint::put_u32(&mut expected, size as u32);
+            expected.extend_from_slice(&value);
+            expected.put_i8(1);
+            assert_eq!(writer.into_body(), expected.freeze());
+        }
+    }
+
+    #[test]
+    fn large_bytes_in_a_tagged_field_are_copied() {
+        let large = Bytes::from(vec![7; PIECE_BYTES_MIN]);
+        let mut writer = FrameWriter::new();
+        writer.put_tagged_field(0, |writer| writer.put_nullable_bytes(Some(&large), false));
+        assert_eq!(writer.finish().map(|pieces| pieces.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_string_that_is_too_long_is_cut_between_characters() {
+        let text = format!("a{}", "é".repeat(20_000));
+        for (flexible, length_bytes) in [(false, 2), (true, 3)] {
+            let mut writer = FrameWriter::new();
+            writer.put_string(&text, flexible);
+            let body = writer.into_body();
+            assert_eq!(body.len(), length_bytes + STRING_BYTES_MAX);
+            assert!(std::str::from_utf8(&body[length_bytes..]).is_ok());
+        }
+    }
+}
