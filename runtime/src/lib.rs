@@ -9,6 +9,7 @@ pub mod disk;
 pub mod net;
 pub mod random;
 pub mod real;
+pub mod simulated;
 pub mod spawn;
 
 pub use clock::{Clock, MonotonicTime, WallTime};

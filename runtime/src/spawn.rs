@@ -25,6 +25,9 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Runs `work` on a thread of its own. Only real disks and clocks ask for one; a simulator panics.
     fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>);
+
+    /// Hears that a task panicked, whether or not anybody awaits its handle. A simulator fails the run.
+    fn on_panic(&self, _name: &'static str, _message: &str) {}
 }
 
 /// How a task ended.
@@ -58,13 +61,18 @@ impl Spawner {
         let (abort, registration) = AbortHandle::new_pair();
         let (send_end, end) = oneshot::channel();
         let guarded = AssertUnwindSafe(Abortable::new(future, registration)).catch_unwind();
+        let executor = Arc::clone(&self.executor);
         self.executor.execute(
             name,
             Box::pin(async move {
                 let end = match guarded.await {
                     Ok(Ok(())) => TaskEnd::Finished,
                     Ok(Err(_aborted)) => TaskEnd::Aborted,
-                    Err(panic) => TaskEnd::Panicked(panic_message(panic.as_ref())),
+                    Err(panic) => {
+                        let message = panic_message(panic.as_ref());
+                        executor.on_panic(name, &message);
+                        TaskEnd::Panicked(message)
+                    }
                 };
                 // Nobody need be waiting: the handle may have been dropped.
                 let _unheard = send_end.send(end);

@@ -1,0 +1,3 @@
+//! How the simulated world behaves, seen as a test of the broker sees it.
+
+mod execution;
