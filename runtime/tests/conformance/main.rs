@@ -11,6 +11,7 @@ mod disk_names;
 mod net_files;
 mod net_streams;
 mod real;
+mod simulated;
 mod spawner;
 mod world;
 

@@ -19,7 +19,7 @@ struct Machine;
 impl World for Machine {
     fn run<C, F>(case: C)
     where
-        C: FnOnce(Case) -> F + Send + 'static,
+        C: Fn(Case) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         // Beside the build rather than in /tmp, which may be a file system in memory.

@@ -23,7 +23,7 @@ pub(crate) trait World {
     /// Makes a runtime, runs the case on it as a task, and fails if the case panics or does not end.
     fn run<C, F>(case: C)
     where
-        C: FnOnce(Case) -> F + Send + 'static,
+        C: Fn(Case) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static;
 }
 

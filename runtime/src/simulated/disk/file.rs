@@ -18,6 +18,7 @@ pub(super) struct SimulatedFile {
     pub(super) disk: MachineDisk,
     pub(super) inode: Arc<Inode>,
     pub(super) path: PathBuf,
+    pub(super) writable: bool,
 }
 
 impl File for SimulatedFile {
@@ -59,7 +60,9 @@ impl File for SimulatedFile {
     }
 
     fn residency(&self, range: Range<u64>) -> Residency {
-        if self.inode.lock().content.is_resident(range) { Residency::Resident } else { Residency::Absent }
+        let inode = self.inode.lock();
+        let here = range.is_empty() || range.end <= inode.content.len();
+        if here && inode.content.is_resident(range) { Residency::Resident } else { Residency::Absent }
     }
 
     fn read_resident(&self, range: Range<u64>, into: &mut BytesMut) -> bool {

@@ -155,8 +155,10 @@ impl MachineDisk {
         self.submit(operation, Box::new(move |result| done(result.map(Outcome::into_bytes))));
     }
 
-    fn opened(&self, inode: Arc<Inode>, path: PathBuf) -> FileRef {
-        let file: FileRef = Arc::new(SimulatedFile { disk: self.clone(), inode: Arc::clone(&inode), path });
+    fn opened(&self, inode: Arc<Inode>, path: PathBuf, mode: OpenMode) -> FileRef {
+        let writable = mode != OpenMode::Read;
+        let disk = self.clone();
+        let file: FileRef = Arc::new(SimulatedFile { disk, inode: Arc::clone(&inode), path, writable });
         self.shared.state.lock().on_handle_made(address_of(&file), &inode);
         file
     }
@@ -179,7 +181,7 @@ impl Disk for MachineDisk {
     fn open(&self, path: &Path, mode: OpenMode, done: Done<FileRef>) {
         let (disk, opened_path) = (self.clone(), path.to_owned());
         let answer = move |result: io::Result<Outcome>| {
-            done(result.map(|outcome| disk.opened(outcome.into_opened(), opened_path)));
+            done(result.map(|outcome| disk.opened(outcome.into_opened(), opened_path, mode)));
         };
         self.submit(Operation::Open { path: path.to_owned(), mode }, Box::new(answer));
     }

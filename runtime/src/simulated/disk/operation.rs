@@ -95,6 +95,20 @@ impl Operation {
         }
     }
 
+    /// A file that was opened for reading takes no change.
+    pub(super) fn check_writable(&self) -> io::Result<()> {
+        match self {
+            Operation::Write { file, .. }
+            | Operation::Truncate { file, .. }
+            | Operation::Preallocate { file, .. }
+                if !file.writable =>
+            {
+                Err(io::Error::from_raw_os_error(libc::EBADF))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The path that faults look at; a sync has one for each file instead.
     pub(super) fn path(&self) -> &std::path::Path {
         match self {

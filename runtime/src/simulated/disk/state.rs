@@ -86,7 +86,8 @@ impl DiskState {
         let range = match operation {
             Operation::Sync { .. } | Operation::SyncDirectory { .. } => &self.latency.sync,
             Operation::Read { file, position, len } => {
-                let resident = file.inode.lock().content.is_resident(*position..position + *len as u64);
+                let resident =
+                    file.inode.lock().content.is_resident(*position..position.saturating_add(*len as u64));
                 if resident { &self.latency.cached_read } else { &self.latency.read }
             }
             Operation::ReadFile { .. } | Operation::Map { .. } => &self.latency.read,
@@ -158,6 +159,7 @@ impl DiskState {
 
     /// Lets an operation take effect.
     pub(super) fn carry_out(&mut self, operation: &Operation, fault: Option<Fault>) -> io::Result<Outcome> {
+        operation.check_writable()?;
         if fault == Some(Fault::Error) {
             self.fail(operation);
             return Err(errno(libc::EIO));
@@ -214,7 +216,11 @@ impl DiskState {
                 }
             }
             Operation::Read { file, position, len } => {
-                return Ok(Outcome::Bytes(read(&file.inode, *position, position + *len as u64)));
+                return Ok(Outcome::Bytes(read(
+                    &file.inode,
+                    *position,
+                    position.saturating_add(*len as u64),
+                )));
             }
             Operation::Len { file } => return Ok(Outcome::Len(file.inode.lock().content.len())),
             Operation::Truncate { file, len } => {
@@ -239,6 +245,9 @@ impl DiskState {
 
     /// Lets a crash cut an operation short: it happens whole, in part, or not at all.
     pub(super) fn cut_short(&mut self, operation: &Operation) {
+        if operation.check_writable().is_err() {
+            return;
+        }
         let fate = self.rng.below(3);
         let whatever = match operation {
             _ if fate == 0 => Ok(()),
