@@ -190,3 +190,93 @@ fn unexpected(line: usize, expected: &'static str, found: &str) -> CheckpointErr
 fn shortened(line: &str) -> String {
     line.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check_offsets(text: &str, expected: Result<&[(&str, i32, i64)], CheckpointError>) {
+        let expected = expected.map(|entries| {
+            let entry = |(topic, partition, offset): &(&str, i32, i64)| PartitionOffset {
+                topic: (*topic).to_owned(),
+                partition: PartitionIndex(*partition),
+                offset: Offset(*offset),
+            };
+            entries.iter().map(entry).collect::<Vec<_>>()
+        });
+        assert_eq!(parse_offsets(text.as_bytes()), expected, "{text:?}");
+    }
+
+    fn line_error(line: usize, expected: &'static str, found: &str) -> CheckpointError {
+        CheckpointError::Line { line, expected, found: found.to_owned() }
+    }
+
+    #[test]
+    fn offset_checkpoints_read_back() {
+        let entries = [("orders", PartitionIndex(0), Offset(12)), ("a.b-c", PartitionIndex(3), Offset(0))];
+        let text = encode_offsets(entries.into_iter());
+        assert_eq!(text, "0\n2\norders 0 12\na.b-c 3 0\n");
+        check_offsets(&text, Ok(&[("orders", 0, 12), ("a.b-c", 3, 0)]));
+        check_offsets("", Ok(&[]));
+        check_offsets("0\n0\n", Ok(&[]));
+    }
+
+    #[test]
+    fn damaged_offset_checkpoints_are_refused() {
+        const ENTRY: &str = "topic, partition, offset";
+        check_offsets("1\n0\n", Err(CheckpointError::Version { found: "1".to_owned() }));
+        check_offsets("0\n", Err(line_error(2, "the number of entries", "")));
+        check_offsets("0\nx\n", Err(line_error(2, "the number of entries", "x")));
+        check_offsets("0\n2\nt 0 1\n", Err(CheckpointError::Count { expected: 2, found: 1 }));
+        check_offsets("0\n1\nt 0\n", Err(line_error(3, ENTRY, "t 0")));
+        check_offsets("0\n1\nt -1 0\n", Err(line_error(3, ENTRY, "t -1 0")));
+        check_offsets("0\n2\nt 0 1\nt 0 1 2\n", Err(line_error(4, ENTRY, "t 0 1 2")));
+        assert_eq!(parse_offsets(&[0xff]), Err(CheckpointError::NotText));
+    }
+
+    #[test]
+    fn partition_metadata_has_43_bytes_and_no_final_newline() {
+        let id = TopicId(*b"0123456789abcdef");
+        let text = encode_partition_metadata(id);
+        assert_eq!(text, "version: 0\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZg");
+        assert_eq!(text.len(), 43);
+        assert_eq!(parse_partition_metadata(text.as_bytes()), Ok(id));
+        assert_eq!(parse_partition_metadata(format!("{text}\n").as_bytes()), Ok(id));
+        let version = CheckpointError::Version { found: "version: 1".to_owned() };
+        assert_eq!(parse_partition_metadata(b"version: 1\n"), Err(version));
+        let line = line_error(2, "topic_id: and 22 characters", "topic_id: x");
+        assert_eq!(parse_partition_metadata(b"version: 0\ntopic_id: x"), Err(line));
+    }
+
+    #[test]
+    fn meta_properties_read_as_kafka_writes_them() {
+        let text = "#\n#Sat Nov 21 09:00:00 UTC 2026\ncluster.id=4L6g3nShT-eMCtK--X86sw\n\
+                    directory.id=J5mQ0sZSQVmSlYy5xq7lLg\nnode.id=1\nversion=1\n";
+        let meta = MetaProperties::parse(text.as_bytes()).unwrap();
+        let expected = MetaProperties {
+            node_id: BrokerId(1),
+            cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
+            directory_id: Some("J5mQ0sZSQVmSlYy5xq7lLg".to_owned()),
+        };
+        assert_eq!(meta, expected);
+        assert_eq!(MetaProperties::parse(meta.encode().as_bytes()), Ok(expected));
+        let missing = CheckpointError::Missing { key: "node.id" };
+        assert_eq!(MetaProperties::parse(b"version=1\ncluster.id=x\n"), Err(missing));
+        let version = CheckpointError::Version { found: "0".to_owned() };
+        assert_eq!(MetaProperties::parse(b"version=0\nbroker.id=1\n"), Err(version));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_read(text in "[0-9 \\-a-z:=#_.\n]{0,200}", count: u64) {
+            let _verdicts = (
+                parse_offsets(text.as_bytes()),
+                parse_offsets(format!("0\n{count}\n{text}").as_bytes()),
+                parse_partition_metadata(text.as_bytes()),
+                MetaProperties::parse(text.as_bytes()),
+            );
+        }
+    }
+}

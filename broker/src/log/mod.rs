@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod retention;
 pub mod rolling;
 pub mod safe_ends;
+pub mod safe_ends_task;
 pub mod segment;
 pub mod segment_indexes;
 pub mod segment_names;

@@ -247,3 +247,112 @@ fn place(base_offset: Offset, entry: Option<Entry>) -> OffsetPosition {
         None => OffsetPosition { offset: base_offset, position: 0 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASE: Offset = Offset(1000);
+    const ROOMY: SegmentExtent = SegmentExtent { end_offset: Offset(i64::MAX), bytes: u64::MAX };
+
+    /// An index of these (offset, position) pairs, relative to the base offset.
+    fn index(entries: &[(i64, u32)]) -> OffsetIndex {
+        let mut index = OffsetIndex::new(BASE, 80);
+        for (relative, position) in entries {
+            index.append(BASE.plus(*relative), *position);
+        }
+        index
+    }
+
+    fn check_lookup(entries: &[(i64, u32)], target: i64, expected: (i64, u32)) {
+        let (index, expected) =
+            (index(entries), OffsetPosition { offset: BASE.plus(expected.0), position: expected.1 });
+        assert_eq!(index.lookup(BASE.plus(target)), expected);
+        let bytes = index.encode_from(0);
+        assert_eq!(OffsetIndexView::new(BASE, &bytes).lookup(BASE.plus(target)), expected);
+    }
+
+    #[test]
+    fn a_lookup_finds_the_last_entry_not_above() {
+        let entries = [(9, 4096), (19, 8200), (40, 12_300)];
+        check_lookup(&entries, 8, (0, 0));
+        check_lookup(&entries, 9, (9, 4096));
+        check_lookup(&entries, 39, (19, 8200));
+        check_lookup(&entries, 40, (40, 12_300));
+        check_lookup(&entries, i64::from(u32::MAX), (40, 12_300));
+        check_lookup(&entries, -1000, (0, 0));
+        check_lookup(&[], 5, (0, 0));
+    }
+
+    #[test]
+    fn entries_are_eight_bytes_big_endian() {
+        let index = index(&[(0x0102, 0x0304_0506), (i64::from(i32::MAX), u32::MAX)]);
+        let expected = [0, 0, 1, 2, 3, 4, 5, 6, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(index.encode_from(0), expected);
+        assert_eq!(index.encode_from(1), expected[8..]);
+        assert_eq!(index.encode_from(9), []);
+    }
+
+    #[test]
+    fn an_index_is_full_at_its_size_limit() {
+        let entries: Vec<(i64, u32)> = (1..=10).map(|n| (n, n as u32)).collect();
+        assert!(!index(&entries[..9]).is_full());
+        assert!(index(&entries).is_full());
+    }
+
+    #[test]
+    fn truncating_forgets_batches_that_begin_behind_the_end() {
+        let mut index = index(&[(9, 4096), (19, 8200), (40, 12_300)]);
+        index.truncate(12_301);
+        assert_eq!(index.len(), 3);
+        index.truncate(8200);
+        assert_eq!(index.lookup(BASE.plus(100)).position, 4096);
+        index.truncate(0);
+        assert!(index.is_empty());
+    }
+
+    fn check_damage(bytes: &[u8], extent: SegmentExtent, expected: Result<(), IndexDamage>) {
+        assert_eq!(OffsetIndexView::new(BASE, bytes).check(extent), expected);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let bytes = index(&[(9, 4096), (19, 8200), (40, 12_300)]).encode_from(0);
+        check_damage(&bytes, ROOMY, Ok(()));
+        check_damage(&[], ROOMY, Ok(()));
+        let partial = IndexDamage::PartialEntry { bytes: 23, entry_bytes: 8 };
+        check_damage(&bytes[..23], ROOMY, Err(partial));
+        check_damage(&[0; 16], ROOMY, Err(IndexDamage::OutOfOrder { entry: 1 }));
+        let outside = Err(IndexDamage::OutsideSegment { entry: 2 });
+        check_damage(&bytes, SegmentExtent { end_offset: Offset(1040), bytes: u64::MAX }, outside);
+        check_damage(&bytes, SegmentExtent { end_offset: Offset(1041), bytes: 12_300 }, outside);
+        check_damage(&bytes, SegmentExtent { end_offset: Offset(1041), bytes: 12_301 }, Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_lookup_equals_a_scan(steps in prop::collection::vec((1i64..50, 1u32..9000), 0..200), target in 0i64..10_000) {
+            let (mut offset, mut position, mut entries) = (0, 0, Vec::new());
+            for (by, size) in steps {
+                (offset, position) = (offset + by, position + size);
+                entries.push((offset, position));
+            }
+            let scanned = entries.iter().rev().find(|(o, _)| *o <= target).copied().unwrap_or((0, 0));
+            check_lookup(&entries, target, scanned);
+            let bytes = index(&entries).encode_from(0);
+            let view = OffsetIndexView::new(BASE, &bytes);
+            prop_assert_eq!(view.check(ROOMY), Ok(()));
+            prop_assert_eq!(OffsetIndex::from_view(view, 80).encode_from(0), bytes);
+        }
+
+        #[test]
+        fn any_bytes_can_be_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..200), target: i64) {
+            let view = OffsetIndexView::new(BASE, &bytes);
+            let _verdict = view.check(ROOMY);
+            let found = view.lookup(Offset(target));
+            prop_assert!(found.position == 0 || found.offset <= Offset(target));
+        }
+    }
+}

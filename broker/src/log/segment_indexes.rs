@@ -89,3 +89,56 @@ impl SegmentIndexes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appends batches of one record each with these sizes and timestamps, and returns the index entries: relative
+    /// offset and position, timestamp and relative offset.
+    fn entries(batches: &[(u32, i64)]) -> (Vec<(i64, u32)>, Vec<(i64, i64)>) {
+        let policy = IndexPolicy { interval_bytes: 100, bytes_max: 1200 };
+        let mut indexes = SegmentIndexes::new(Offset(50), policy);
+        let mut position = 0;
+        for (place, (bytes, max_timestamp)) in batches.iter().enumerate() {
+            let last_offset = Offset(50 + place as i64);
+            let (bytes, max_timestamp) = (*bytes, *max_timestamp);
+            indexes.on_batch(&IndexedBatch { last_offset, position, bytes, max_timestamp });
+            position += bytes;
+        }
+        indexes.close();
+        indexes.close();
+        let offsets = indexes.offsets.encode_from(0);
+        let view = crate::log::offset_index::OffsetIndexView::new(Offset(50), &offsets);
+        let times = indexes.times.encode_from(0);
+        let time_view = crate::log::time_index::TimeIndexView::new(Offset(50), &times);
+        (
+            (0..view.len()).filter_map(|n| view.get(n)).map(|e| (e.offset.0 - 50, e.position)).collect(),
+            (0..time_view.len())
+                .filter_map(|n| time_view.get(n))
+                .map(|e| (e.timestamp, e.offset.0 - 50))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_small_segment_has_only_the_closing_time_entry() {
+        assert_eq!(entries(&[(80, 7), (10, 9)]), (vec![], vec![(9, 1)]));
+        assert_eq!(entries(&[(80, -1), (10, -1)]), (vec![], vec![]));
+        assert_eq!(entries(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_entry_is_due_when_more_than_the_interval_went_by() {
+        let (offsets, times) = entries(&[(60, 1), (40, 2), (50, 3), (101, 4), (5, 5)]);
+        // After 100 bytes none is due yet; after 150 one is, for the fourth batch; after 101 more, for the fifth.
+        assert_eq!(offsets, vec![(3, 150), (4, 251)]);
+        assert_eq!(times, vec![(4, 3), (5, 4)]);
+    }
+
+    #[test]
+    fn time_entries_name_the_first_batch_with_the_largest_timestamp() {
+        let (_, times) = entries(&[(150, 9), (150, 3), (150, 9), (150, 4)]);
+        assert_eq!(times, vec![(9, 0)]);
+    }
+}

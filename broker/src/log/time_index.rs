@@ -169,3 +169,110 @@ impl<'a> TimeIndexView<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASE: Offset = Offset(1000);
+    const ROOMY: SegmentExtent = SegmentExtent { end_offset: Offset(i64::MAX), bytes: u64::MAX };
+
+    fn entry(timestamp: i64, relative: i64) -> TimestampOffset {
+        TimestampOffset { timestamp, offset: BASE.plus(relative) }
+    }
+
+    fn index(entries: &[(i64, i64)]) -> TimeIndex {
+        let mut index = TimeIndex::new(BASE, 120);
+        for (timestamp, relative) in entries {
+            index.append(entry(*timestamp, *relative));
+        }
+        index
+    }
+
+    fn check_lookup(entries: &[(i64, i64)], timestamp: i64, expected: Option<(i64, i64)>) {
+        let (index, expected) = (index(entries), expected.map(|(t, relative)| entry(t, relative)));
+        assert_eq!(index.lookup(timestamp), expected);
+        let bytes = index.encode_from(0);
+        assert_eq!(TimeIndexView::new(BASE, &bytes).lookup(timestamp), expected);
+    }
+
+    #[test]
+    fn a_lookup_finds_the_last_entry_not_after() {
+        let entries = [(100, 5), (200, 9), (300, 9)];
+        check_lookup(&entries, 99, None);
+        check_lookup(&entries, 100, Some((100, 5)));
+        check_lookup(&entries, 299, Some((200, 9)));
+        check_lookup(&entries, i64::MAX, Some((300, 9)));
+        check_lookup(&[], 5, None);
+    }
+
+    #[test]
+    fn only_later_timestamps_make_entries() {
+        assert_eq!(index(&[(100, 5), (100, 9), (50, 12), (-1, 13), (101, 14)]).len(), 2);
+        assert!(index(&[(-1, 5)]).is_empty());
+        assert_eq!(index(&[(0, 5)]).len(), 1);
+    }
+
+    /// What Kafka 4.3.1 left in a `.timeindex` at close.
+    #[test]
+    fn the_bytes_are_kafkas() {
+        let bytes = [0x00, 0x00, 0x01, 0xa1, 0xfd, 0x0b, 0x58, 0x35, 0x00, 0x00, 0x00, 0x14];
+        assert_eq!(index(&[(0x1a1_fd0b_5835, 20)]).encode_from(0), bytes);
+        assert_eq!(TimeIndexView::new(BASE, &bytes).last(), Some(entry(0x1a1_fd0b_5835, 20)));
+    }
+
+    #[test]
+    fn one_entry_is_kept_for_closing() {
+        let entries: Vec<(i64, i64)> = (1..=10).map(|n| (n, n)).collect();
+        assert!(!index(&entries[..8]).is_full());
+        assert!(index(&entries[..9]).is_full());
+        assert_eq!(index(&entries).len(), 10);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let check = |bytes: &[u8], end: i64, expected| {
+            let extent = SegmentExtent { end_offset: Offset(end), ..ROOMY };
+            assert_eq!(TimeIndexView::new(BASE, bytes).check(extent), expected);
+        };
+        let bytes = index(&[(100, 5), (200, 9), (300, 9)]).encode_from(0);
+        check(&bytes, 1010, Ok(()));
+        check(&bytes, 1009, Err(IndexDamage::OutsideSegment { entry: 1 }));
+        check(&bytes[..35], 1010, Err(IndexDamage::PartialEntry { bytes: 35, entry_bytes: 12 }));
+        check(&[0; 24], 1010, Err(IndexDamage::OutOfOrder { entry: 1 }));
+        check(&[0xff; 12], 1010, Err(IndexDamage::OutOfOrder { entry: 0 }));
+    }
+
+    #[test]
+    fn truncating_forgets_offsets_from_the_end_on() {
+        let mut index = index(&[(100, 5), (200, 9), (300, 12)]);
+        index.truncate(BASE.plus(9));
+        assert_eq!(index.last(), Some(entry(100, 5)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_lookup_equals_a_scan(steps in prop::collection::vec((1i64..50, 0i64..30), 0..200), timestamp in 0i64..6_000) {
+            let (mut last, mut offset, mut entries) = (0, 0, Vec::new());
+            for (later, by) in steps {
+                (last, offset) = (last + later, offset + by);
+                entries.push((last, offset));
+            }
+            let scanned = entries.iter().rev().find(|(t, _)| *t <= timestamp).copied();
+            check_lookup(&entries, timestamp, scanned);
+            let bytes = index(&entries).encode_from(0);
+            let view = TimeIndexView::new(BASE, &bytes);
+            prop_assert_eq!(view.check(ROOMY), Ok(()));
+            prop_assert_eq!(TimeIndex::from_view(view, 120).encode_from(0), bytes);
+        }
+
+        #[test]
+        fn any_bytes_can_be_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..200), timestamp: i64) {
+            let view = TimeIndexView::new(BASE, &bytes);
+            let _verdict = view.check(ROOMY);
+            prop_assert!(view.lookup(timestamp).is_none_or(|found| found.timestamp <= timestamp));
+        }
+    }
+}
