@@ -232,23 +232,17 @@ mod tests {
     #[test]
     fn flipped_bit_is_found_or_outside_what_the_crc_covers() {
         let sound = [batch(0, b"first"), batch(1, b"second one"), batch(2, b"third")].concat();
-        let first = batch(0, b"first").len();
+        let starts = [0, batch(0, b"first").len(), sound.len() - batch(2, b"third").len()];
         for bit in 0..sound.len() * 8 {
             let mut buffer = sound.clone();
             buffer[bit / 8] ^= 1 << (bit % 8);
             let (offsets, end) = read(&buffer);
-            let place = [0, first, first + batch(1, b"second one").len()]
-                .into_iter()
-                .filter(|start| *start <= bit / 8)
-                .map(|start| bit / 8 - start)
-                .min();
+            let start = starts.into_iter().filter(|start| *start <= bit / 8).max().unwrap();
+            let place = bit / 8 - start;
             // Base offset and leader epoch are the append's to give, so no CRC speaks for them.
-            let unprotected = place.is_some_and(|place| place < 8 || (12..16).contains(&place));
+            let unprotected = place < 8 || (12..16).contains(&place);
             let unnoticed = end == NextBatch::Complete && offsets.len() == 3;
-            assert_eq!(unnoticed, unprotected && !matches!(end, NextBatch::Corrupt(_)), "bit {bit}: {end:?}");
-            if !unprotected {
-                assert!(!unnoticed, "bit {bit} of byte {place:?} went unnoticed");
-            }
+            assert!(unprotected || !unnoticed, "bit {bit} went unnoticed");
         }
     }
 

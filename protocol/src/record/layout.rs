@@ -31,6 +31,15 @@ pub(super) trait Source {
 
     /// Whether there is no further byte.
     fn is_at_end(&mut self) -> Result<bool, Self::Failure>;
+
+    /// Takes one record; the visitor may see its fields twice, the second time rightly.
+    #[inline]
+    fn record(&mut self, visitor: &mut impl Visitor) -> Result<Deltas, Problem>
+    where
+        Self: Sized,
+    {
+        record(self, visitor)
+    }
 }
 
 /// Why a record could not be read.
