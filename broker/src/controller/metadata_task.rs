@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::BrokerId;
 use ottla_runtime::{Clock, Rng, Runtime, Spawner};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -64,6 +65,18 @@ pub enum ProposeError {
     /// The log is closed.
     #[error("the metadata log is closed")]
     Closed,
+}
+
+impl ProposeError {
+    /// What the wire says of every row of a request whose proposal came to this.
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            ProposeError::Failed(_) | ProposeError::DiskFull => ErrorCode::KafkaStorageError,
+            ProposeError::TooLarge(_) => ErrorCode::PolicyViolation,
+            // The broker is stopping: another one, or this one started again, can do it.
+            ProposeError::Closed => ErrorCode::NotController,
+        }
+    }
 }
 
 enum Request {

@@ -41,3 +41,6 @@ pub use record::{
 pub use record_codec::DecodeError;
 pub use store::{OpenError, OpenOptions};
 pub use topic_name::{InvalidTopicName, TopicName};
+
+#[cfg(test)]
+mod tests;

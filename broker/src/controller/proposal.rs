@@ -4,6 +4,7 @@
 //! earlier change in the image. Two clients that create one topic at one moment are thus told apart here and nowhere
 //! else. Pure: the same image, proposal, time and random numbers give the same records.
 
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{BrokerId, ProducerId};
 use ottla_runtime::{Rng, WallTime};
 
@@ -104,6 +105,15 @@ pub enum SetConfigsError {
     /// There is no such topic.
     #[error("there is no topic of this name")]
     UnknownTopic,
+}
+
+impl SetConfigsError {
+    /// What the wire says.
+    pub fn error_code(self) -> ErrorCode {
+        match self {
+            SetConfigsError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+        }
+    }
 }
 
 /// Producer ids that nobody else has or will have.

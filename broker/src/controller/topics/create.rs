@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 
 use super::super::ids::{DirectoryId, random_id};
@@ -103,6 +104,29 @@ pub enum CreateTopicError {
         /// How many brokers there are.
         brokers: usize,
     },
+}
+
+impl CreateTopicError {
+    /// What the wire says.
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            CreateTopicError::TimedOut => ErrorCode::RequestTimedOut,
+            CreateTopicError::Duplicate
+            | CreateTopicError::ClusterMetadata
+            | CreateTopicError::CountsBesideAssignments => ErrorCode::InvalidRequest,
+            CreateTopicError::TooManyPartitions(_) => ErrorCode::PolicyViolation,
+            CreateTopicError::InvalidName(_) | CreateTopicError::Collision(_) => {
+                ErrorCode::InvalidTopicException
+            }
+            CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
+            CreateTopicError::InvalidConfig(_) => ErrorCode::InvalidConfig,
+            CreateTopicError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
+            CreateTopicError::InvalidPartitionCount(_) => ErrorCode::InvalidPartitions,
+            CreateTopicError::InvalidReplicationFactor(_) | CreateTopicError::TooFewBrokers { .. } => {
+                ErrorCode::InvalidReplicationFactor
+            }
+        }
+    }
 }
 
 type Row = (String, Result<CreatedTopic, CreateTopicError>);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::TopicId;
 
 use super::super::image::MetadataImage;
@@ -49,6 +50,20 @@ pub enum DeleteTopicError {
     /// There is no topic of this id.
     #[error("there is no topic of this id")]
     UnknownId,
+}
+
+impl DeleteTopicError {
+    /// What the wire says; for versions below 3, which can't say that deletion is switched off, that is 42 too.
+    pub fn error_code(self, version: i16) -> ErrorCode {
+        match self {
+            DeleteTopicError::TimedOut => ErrorCode::RequestTimedOut,
+            DeleteTopicError::Disabled if version < 3 => ErrorCode::InvalidRequest,
+            DeleteTopicError::Disabled => ErrorCode::TopicDeletionDisabled,
+            DeleteTopicError::NotOneOfNameAndId | DeleteTopicError::Duplicate => ErrorCode::InvalidRequest,
+            DeleteTopicError::UnknownName => ErrorCode::UnknownTopicOrPartition,
+            DeleteTopicError::UnknownId => ErrorCode::UnknownTopicId,
+        }
+    }
 }
 
 /// One row for each distinct topic, in the order of their first appearance, and the records that make it so.
