@@ -1,0 +1,51 @@
+//! A frame from a client, header and body, and the same bytes taken for the answer. What decodes has to survive being
+//! encoded and decoded again.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use ottla_protocol::api::{self, ApiKey, Message, Request};
+use ottla_protocol::frame::RequestHeader;
+use ottla_protocol::wire::{FrameWriter, Reader};
+
+fuzz_target!(|data: &[u8]| {
+    let mut reader = Reader::new(Bytes::copy_from_slice(data));
+    let Ok(header) = RequestHeader::decode(&mut reader) else { return };
+    let Ok(key) = header.api() else { return };
+    let (body, version) = (reader.rest(), header.api_version);
+    match key {
+        ApiKey::Produce => both::<api::produce::ProduceRequest>(body, version),
+        ApiKey::Fetch => both::<api::fetch::FetchRequest>(body, version),
+        ApiKey::ListOffsets => both::<api::list_offsets::ListOffsetsRequest>(body, version),
+        ApiKey::Metadata => both::<api::metadata::MetadataRequest>(body, version),
+        ApiKey::FindCoordinator => both::<api::find_coordinator::FindCoordinatorRequest>(body, version),
+        ApiKey::ApiVersions => both::<api::api_versions::ApiVersionsRequest>(body, version),
+        ApiKey::CreateTopics => both::<api::create_topics::CreateTopicsRequest>(body, version),
+        ApiKey::DeleteTopics => both::<api::delete_topics::DeleteTopicsRequest>(body, version),
+        ApiKey::InitProducerId => both::<api::init_producer_id::InitProducerIdRequest>(body, version),
+        ApiKey::OffsetForLeaderEpoch => {
+            both::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(body, version);
+        }
+        ApiKey::DescribeConfigs => both::<api::describe_configs::DescribeConfigsRequest>(body, version),
+        ApiKey::DescribeCluster => both::<api::describe_cluster::DescribeClusterRequest>(body, version),
+    }
+});
+
+fn both<R: Request>(body: Bytes, version: i16) {
+    one::<R>(body.clone(), version);
+    one::<R::Response>(body, version);
+}
+
+fn one<M: Message>(body: Bytes, version: i16) {
+    let Ok(message) = M::decode(&mut Reader::new(body), version) else { return };
+    let encoded = encode(&message, version);
+    let again = M::decode(&mut Reader::new(encoded.clone()), version).expect("we wrote it");
+    assert_eq!(encode(&again, version), encoded);
+}
+
+fn encode<M: Message>(message: &M, version: i16) -> Bytes {
+    let mut writer = FrameWriter::new();
+    message.encode(&mut writer, version);
+    writer.into_body()
+}
