@@ -155,3 +155,79 @@ fn decode_partition(fields: &mut Fields<'_>) -> Option<(PartitionKey, CleanParti
     };
     Some((key, partition))
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::types::{LeaderEpoch, PartitionIndex, TopicId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// So many partitions, each with other values.
+    fn partitions(count: i32) -> BTreeMap<PartitionKey, CleanPartition> {
+        let one = |n: i32| {
+            let end = Offset(i64::from(n) + 10);
+            let partition = CleanPartition {
+                ends: PartitionEnds {
+                    log_start: Offset(i64::from(n)),
+                    safe_end: end,
+                    active_base: Offset(5),
+                    safe_position: n.unsigned_abs(),
+                    leader_epoch: LeaderEpoch(n - 1),
+                },
+                segment_count: 2,
+                total_bytes: 1 << 40,
+                largest_timestamp: (n % 2 == 0).then_some(TimestampOffset { timestamp: 7, offset: end }),
+                oldest_segment_timestamp: (n % 3 == 0).then_some(0),
+                has_producers: n % 5 == 0,
+            };
+            (PartitionKey { topic_id: TopicId([9; 16]), partition: PartitionIndex(n) }, partition)
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn it_reads_back() {
+        for count in [0, 1, 1023, 1024, 1025, 3000] {
+            let partitions = partitions(count);
+            assert_eq!(parse(&encode(&partitions)), Ok(partitions));
+        }
+    }
+
+    #[test]
+    fn a_partition_takes_89_bytes() {
+        assert_eq!(encode(&partitions(2)).len() - encode(&partitions(1)).len(), 89);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_is_not_believed() {
+        let bytes = encode(&partitions(3));
+        for cut in 0..bytes.len() {
+            assert!(parse(&bytes[..cut]).is_err(), "{cut}");
+        }
+        let more = [bytes.clone(), vec![0]].concat();
+        assert_eq!(parse(&more), Err(CleanShutdownError::NotWhole { valid_bytes: bytes.len() }));
+    }
+
+    #[test]
+    fn a_count_that_differs_is_not_believed() {
+        let mut bytes = MAGIC.to_vec();
+        append_frame(&mut bytes, &3u32.to_be_bytes());
+        assert_eq!(parse(&bytes), Err(CleanShutdownError::Count { expected: 3, found: 0 }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_and_any_flip_can_be_read(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..300, bit in 0u8..8,
+        ) {
+            let mut framed = MAGIC.to_vec();
+            append_frame(&mut framed, &bytes);
+            let _verdicts = (parse(&bytes), parse(&framed));
+            let mut flipped = encode(&partitions(3));
+            let place = at % flipped.len();
+            flipped[place] ^= 1 << bit;
+            prop_assert!(parse(&flipped).is_err());
+        }
+    }
+}

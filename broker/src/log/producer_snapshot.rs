@@ -257,3 +257,175 @@ fn fits(entry: &SnapshotEntry, earlier: &EarlierBatches) -> bool {
     batches.extend(entry.last_batch);
     earlier.producer_epoch == entry.producer_epoch && batches.windows(2).all(follow)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log::producer_state::{BatchIdentity, Outcome};
+
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime(seconds * 1_000_000_000)
+    }
+
+    fn batch(producer: i64, base_sequence: i32) -> BatchIdentity {
+        BatchIdentity {
+            producer_id: ProducerId(producer),
+            producer_epoch: ProducerEpoch(1),
+            base_sequence,
+            last_offset_delta: 2,
+            is_transactional: false,
+        }
+    }
+
+    /// A producer with seven batches of three records, ten seconds apart, beginning at sequence 2^31−6.
+    fn state() -> ProducerState {
+        let mut state = ProducerState::default();
+        for n in 0..7 {
+            let offset = Offset(3 * i64::from(n));
+            state.replay(at(10 * n as u64), &batch(7, advance(i32::MAX - 5, 3 * n)), offset, 1000 + offset.0);
+        }
+        state
+    }
+
+    /// Two producers: one whose last batch had sequences 3 to 5 at offsets 39 to 41, and one of which only a marker
+    /// is known. The CRC was computed apart from this program.
+    const GOLDEN: &str = "000195bf2059\
+        00000002\
+        0000000000000007000100000005000000000000002900000002\
+        0000018bcfe56800ffffffffffffffffffffffff\
+        00000000000003e80003ffffffffffffffffffffffff00000000\
+        0000018bcfe5680100000000ffffffffffffffff";
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_snapshot_has_kafkas_bytes() {
+        let entries = decode_snapshot(&hex(GOLDEN)).unwrap();
+        let batch = RetainedBatch {
+            last_sequence: 5,
+            last_offset: Offset(41),
+            offset_delta: 2,
+            timestamp: 1_700_000_000_000,
+        };
+        let plain = SnapshotEntry {
+            producer_id: ProducerId(7),
+            producer_epoch: ProducerEpoch(1),
+            last_batch: Some(batch),
+            last_timestamp: 1_700_000_000_000,
+            coordinator_epoch: -1,
+            current_txn_first_offset: None,
+        };
+        let marked = SnapshotEntry {
+            producer_id: ProducerId(1000),
+            producer_epoch: ProducerEpoch(3),
+            last_batch: None,
+            last_timestamp: 1_700_000_000_001,
+            coordinator_epoch: 0,
+            current_txn_first_offset: None,
+        };
+        assert_eq!(entries, [plain, marked]);
+        assert_eq!(encode_snapshot(&restore(at(0), &entries, &BTreeMap::new())), hex(GOLDEN));
+    }
+
+    #[test]
+    fn an_empty_snapshot_has_ten_bytes() {
+        let bytes = encode_snapshot(&ProducerState::default());
+        assert_eq!(bytes, hex("000148674bc700000000"));
+        assert_eq!(decode_snapshot(&bytes), Ok(vec![]));
+        assert_eq!(encode_earlier(&ProducerState::default(), at(0)), None);
+    }
+
+    #[test]
+    fn the_window_of_five_outlives_a_restart() {
+        let state = state();
+        let snapshot = decode_snapshot(&encode_snapshot(&state)).unwrap();
+        let earlier = decode_earlier(&encode_earlier(&state, at(60)).unwrap()).unwrap();
+        let restored = restore(at(60), &snapshot, &earlier);
+        assert!(restored.producers().eq(state.producers()));
+        for n in 0..7 {
+            let repeat = batch(7, advance(i32::MAX - 5, 3 * n));
+            let is_known = matches!(restored.check(&repeat), Outcome::Duplicate(_));
+            assert_eq!(is_known, 2 <= n, "batch {n}");
+        }
+    }
+
+    #[test]
+    fn idle_time_goes_on_where_it_was() {
+        let state = state();
+        let snapshot = decode_snapshot(&encode_snapshot(&state)).unwrap();
+        let earlier = decode_earlier(&encode_earlier(&state, at(160)).unwrap()).unwrap();
+        // The new process's clock begins at 0. 100 s were idle before.
+        let mut restored = restore(at(0), &snapshot, &earlier);
+        assert_eq!(restored.expire(at(199), Duration::from_secs(300)), 0);
+        assert_eq!(restored.expire(at(200), Duration::from_secs(300)), 1);
+    }
+
+    #[test]
+    fn earlier_batches_that_do_not_fit_are_left_out() {
+        let state = state();
+        let snapshot = decode_snapshot(&encode_snapshot(&state)).unwrap();
+        let earlier = decode_earlier(&encode_earlier(&state, at(60)).unwrap()).unwrap();
+        let check = |change: &dyn Fn(&mut EarlierBatches)| {
+            let mut earlier = earlier.clone();
+            earlier.values_mut().for_each(change);
+            let restored = restore(at(60), &snapshot, &earlier);
+            assert_eq!(restored.producers().map(|(_, producer)| producer.batches.len()).sum::<usize>(), 1);
+        };
+        check(&|earlier| earlier.producer_epoch = ProducerEpoch(0));
+        check(&|earlier| _ = earlier.batches.pop());
+        check(&|earlier| _ = earlier.batches.remove(1));
+        check(&|earlier| earlier.batches[3].last_offset = Offset(20));
+    }
+
+    fn check_damage(change: impl FnOnce(&mut Vec<u8>), expected: SnapshotError) {
+        let mut bytes = hex(GOLDEN);
+        change(&mut bytes);
+        assert_eq!(decode_snapshot(&bytes), Err(expected));
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let expected = 0x95bf_2059;
+        check_damage(|bytes| bytes.truncate(9), SnapshotError::Crc { expected, found: crc32c(&[0, 0, 0]) });
+        check_damage(|bytes| bytes.truncate(5), SnapshotError::Length { expected: 10, found: 5 });
+        check_damage(|bytes| bytes[1] = 2, SnapshotError::Version { found: 2 });
+        let found = crc32c(&[&hex(GOLDEN)[6..], &[0]].concat());
+        check_damage(|bytes| bytes.push(0), SnapshotError::Crc { expected, found });
+        let with_crc = |bytes: &mut Vec<u8>| {
+            let crc = crc32c(&bytes[CRC_END..]);
+            bytes[2..CRC_END].copy_from_slice(&crc.to_be_bytes());
+        };
+        let more = |bytes: &mut Vec<u8>| {
+            bytes[6] = 0xff;
+            with_crc(bytes);
+        };
+        let expected = 10 + 0xff00_0002 * ENTRY_BYTES as u64;
+        check_damage(more, SnapshotError::Length { expected, found: 102 });
+        let negative = |bytes: &mut Vec<u8>| {
+            bytes[10] = 0x80;
+            with_crc(bytes);
+        };
+        check_damage(negative, SnapshotError::Producer { producer_id: ProducerId(i64::MIN + 7) });
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_and_any_flip_can_be_read(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), at_byte in 0usize..500, bit in 0u8..8,
+        ) {
+            let _verdicts = (decode_snapshot(&bytes), decode_earlier(&bytes));
+            let state = state();
+            let flip = |mut bytes: Vec<u8>| {
+                let place = at_byte % bytes.len();
+                bytes[place] ^= 1 << bit;
+                bytes
+            };
+            prop_assert!(decode_snapshot(&flip(encode_snapshot(&state))).is_err());
+            prop_assert!(decode_earlier(&flip(encode_earlier(&state, at(60)).unwrap())).is_err());
+        }
+    }
+}

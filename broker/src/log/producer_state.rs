@@ -420,3 +420,6 @@ fn retreat(sequence: i32, count: i32) -> i32 {
 fn millis(now: MonotonicTime) -> i64 {
     i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

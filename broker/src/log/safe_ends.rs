@@ -185,3 +185,148 @@ pub(super) fn decode_ends(fields: &mut Fields<'_>) -> Option<PartitionEnds> {
     let adds_up = 0 <= ends.log_start.0 && 0 <= ends.active_base.0 && ends.active_base <= ends.safe_end;
     adds_up.then_some(ends)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey { topic_id: TopicId(*b"0123456789abcdef"), partition: PartitionIndex(partition) }
+    }
+
+    fn ends(safe_end: i64) -> PartitionEnds {
+        PartitionEnds {
+            log_start: Offset(1),
+            safe_end: Offset(safe_end),
+            active_base: Offset(0),
+            safe_position: 4096,
+            leader_epoch: LeaderEpoch(5),
+        }
+    }
+
+    fn record(partition: i32, safe_end: i64) -> SafeEndRecord {
+        SafeEndRecord::Ends(key(partition), ends(safe_end))
+    }
+
+    fn file(appends: &[&[SafeEndRecord]]) -> Vec<u8> {
+        let mut bytes = encode_file(&BTreeMap::new());
+        appends.iter().for_each(|records| bytes.extend(encode_append(records)));
+        bytes
+    }
+
+    /// What a file says: partition and safe end.
+    fn check(bytes: &[u8], expected: &[(i32, i64)], ignored_bytes: usize) {
+        let found = parse(bytes).unwrap();
+        let partitions: Vec<_> =
+            found.partitions.iter().map(|(key, ends)| (key.partition.0, ends.safe_end.0)).collect();
+        assert_eq!((partitions.as_slice(), found.ignored_bytes), (expected, ignored_bytes));
+    }
+
+    #[test]
+    fn the_last_record_of_a_partition_counts() {
+        let bytes = file(&[&[record(0, 10), record(1, 20)], &[record(0, 15)], &[record(1, 12)]]);
+        check(&bytes, &[(0, 15), (1, 12)], 0);
+    }
+
+    #[test]
+    fn a_removed_partition_is_gone_until_it_is_noted_again() {
+        let removed = SafeEndRecord::Removed(key(0));
+        check(&file(&[&[record(0, 10), record(1, 20)], &[removed]]), &[(1, 20)], 0);
+        check(&file(&[&[record(0, 10)], &[removed, record(0, 3)]]), &[(0, 3)], 0);
+    }
+
+    #[test]
+    fn the_bytes_are_as_documented() {
+        let ends = PartitionEnds {
+            log_start: Offset(10),
+            safe_end: Offset(200),
+            active_base: Offset(100),
+            safe_position: 4096,
+            leader_epoch: LeaderEpoch(5),
+        };
+        let topic_id = TopicId(std::array::from_fn(|n| n as u8));
+        let key = PartitionKey { topic_id, partition: PartitionIndex(3) };
+        let found: String =
+            encode_file(&BTreeMap::from([(key, ends)])).iter().map(|byte| format!("{byte:02x}")).collect();
+        // Made apart from this program.
+        let expected = "6f74746c615345010000003\
+            5b54ab1b001000102030405060708090a0b0c0d0e0f00000003000000000000000a00000000000000c8\
+            00000000000000640000100000000005";
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_has_the_whole_frames_before() {
+        let bytes = file(&[&[record(0, 10), record(1, 20)], &[record(0, 15)]]);
+        let first_end = file(&[&[record(0, 10), record(1, 20)]]).len();
+        for cut in 0..bytes.len() {
+            let expected: &[(i32, i64)] = if first_end <= cut { &[(0, 10), (1, 20)] } else { &[] };
+            let whole = if first_end <= cut {
+                first_end
+            } else if 8 <= cut {
+                8
+            } else {
+                0
+            };
+            check(&bytes[..cut], expected, cut - whole);
+        }
+    }
+
+    #[test]
+    fn zeros_behind_the_frames_are_ignored() {
+        check(&[file(&[&[record(0, 10)]]), vec![0; 4096]].concat(), &[(0, 10)], 4096);
+        check(&[0; 20], &[], 20);
+    }
+
+    #[test]
+    fn another_file_is_refused() {
+        assert_eq!(parse(b"ottlaSE\x02 and more"), Err(NotSafeEnds { found: *b"ottlaSE\x02" }));
+    }
+
+    #[test]
+    fn a_file_is_compacted_when_it_has_grown_threefold_and_is_not_small() {
+        for (file, compact, expected) in [
+            (1000, 10, false),
+            (1_048_577, 10, true),
+            (2_000_000, 1_000_000, false),
+            (3_000_001, 1_000_000, true),
+        ] {
+            assert_eq!(wants_compaction(file, compact), expected, "{file} {compact}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_and_any_flip_can_be_read(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..300, bit in 0u8..8,
+        ) {
+            let _verdict = parse(&bytes);
+            let _verdict = parse(&[MAGIC.as_slice(), &bytes].concat());
+            let mut framed = MAGIC.to_vec();
+            append_frame(&mut framed, &bytes);
+            let _verdict = parse(&framed);
+            let whole = file(&[&[record(0, 10)], &[record(1, 20)], &[record(0, 15)]]);
+            let mut flipped = whole.clone();
+            let place = at % whole.len();
+            flipped[place] ^= 1 << bit;
+            // A flip is found, and what stands before it still counts.
+            if let Ok(found) = parse(&flipped) {
+                prop_assert!(0 < found.ignored_bytes);
+                prop_assert!(found.partitions.values().all(|ends| [10, 20].contains(&ends.safe_end.0)));
+            }
+        }
+
+        #[test]
+        fn compaction_keeps_what_counts(records in prop::collection::vec((0i32..9, 0i64..99, any::<bool>()), 0..60)) {
+            let record = |(partition, end, remove): &(i32, i64, bool)| match remove {
+                true => SafeEndRecord::Removed(key(*partition)),
+                false => record(*partition, *end),
+            };
+            let records: Vec<_> = records.iter().map(record).collect();
+            let grown = parse(&file(&[&records])).unwrap();
+            prop_assert_eq!(parse(&encode_file(&grown.partitions)).unwrap(), grown);
+        }
+    }
+}
