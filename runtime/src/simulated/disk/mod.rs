@@ -85,6 +85,7 @@ impl DiskShared {
     pub(super) fn crash(&self, crash: Crash) -> Vec<InFlight> {
         let mut state = self.state.lock();
         state.running = None;
+        state.crashing = None;
         let mut in_flight: Vec<_> = std::mem::take(&mut state.in_flight).into_values().collect();
         // They may have happened in any order.
         for last in (1..in_flight.len()).rev() {
@@ -95,6 +96,7 @@ impl DiskShared {
             state.cut_short(operation);
         }
         state.settle_crash(crash);
+        in_flight.append(&mut state.unheard);
         in_flight
     }
 }
@@ -115,6 +117,10 @@ impl MachineDisk {
     fn submit(&self, operation: Operation, answer: Answer) {
         self.note(&operation);
         let mut state = self.shared.state.lock();
+        if state.crashing == Some(self.boot) {
+            state.unheard.push(InFlight { operation, fault: None, answer });
+            return;
+        }
         if state.running != Some(self.boot) {
             drop(state);
             // Dropped without the lock: they may hold files of this disk.
@@ -128,8 +134,9 @@ impl MachineDisk {
         state.in_flight.insert(number, InFlight { operation, fault, answer });
         self.world.push_event(delay, Event::Disk { boot: self.boot, operation: number });
         if let Some(crash) = state.take_crash_at(CrashPoint::Submitted(number)) {
-            // Some task is being polled and goes on to its next point of waiting; the disk hears no more of it.
-            state.running = None;
+            // Some task is being polled and goes on to its next point of waiting; the disk hears no more of it, and
+            // it does not hear that.
+            state.crashing = state.running.take();
             drop(state);
             self.world.request_crash(self.boot, crash);
         }

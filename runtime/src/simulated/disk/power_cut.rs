@@ -37,18 +37,26 @@ pub(super) fn carry_out_again(bytes: &mut Vec<u8>, changes: &[Change], rng: &mut
         _ => Writeback::UpTo(index(rng.below(last as u64 + 1))),
     };
     let mut durable_len = bytes.len() as u64;
+    // The changes behind the last truncation that survives: only those may still grow the file.
+    let mut growing = 0..changes.len();
     for (number, change) in changes.iter().enumerate() {
         if change.standing == Standing::Durable {
             durable_len = change.length_after();
         }
         match fate_of(number, change, writeback, rng) {
             Fate::Lost => {}
-            Fate::Kept => carry_out(bytes, change),
+            Fate::Kept => {
+                carry_out(bytes, change);
+                if let ChangeKind::Truncate { len } = change.kind {
+                    durable_len = durable_len.min(len);
+                    growing.start = number + 1;
+                }
+            }
             Fate::Torn => tear(bytes, change, rng),
         }
     }
     if !matches!(writeback, Writeback::Everything) {
-        settle_length(bytes, changes, durable_len, rng);
+        settle_length(bytes, &changes[growing], durable_len, rng);
     }
     // A durable growth stands even where its data was written by a change that did not survive.
     if (bytes.len() as u64) < durable_len {
@@ -104,7 +112,13 @@ fn tear(bytes: &mut Vec<u8>, change: &Change, rng: &mut Rng) {
 
 /// Decides the length: what the surviving changes made it, more (zeros), or less.
 fn settle_length(bytes: &mut Vec<u8>, changes: &[Change], durable_len: u64, rng: &mut Rng) {
+    if changes.is_empty() {
+        return;
+    }
     let other = &changes[index(rng.below(changes.len() as u64))];
+    if other.length_after() <= other.length_before {
+        return;
+    }
     let other_len = if rng.chance(1, 2) { other.length_after() } else { other.length_before };
     let len = bytes.len() as u64;
     match rng.below(4) {

@@ -29,8 +29,12 @@ pub(super) struct DiskState {
     pub(super) rng: Rng,
     /// The start of the machine that may use the disk.
     pub(super) running: Option<Boot>,
+    /// The start whose crash has been asked for, until it is carried out.
+    pub(super) crashing: Option<Boot>,
     pub(super) names: Names,
     pub(super) in_flight: BTreeMap<u64, InFlight>,
+    /// What was asked for between a crash being due and being carried out.
+    pub(super) unheard: Vec<InFlight>,
     pub(super) submitted_count: u64,
     pub(super) completed_count: u64,
     pub(super) crash_at: Option<(CrashPoint, Crash)>,
@@ -56,8 +60,10 @@ impl DiskState {
         DiskState {
             rng,
             running: None,
+            crashing: None,
             names: Names::new(),
             in_flight: BTreeMap::new(),
+            unheard: Vec::new(),
             submitted_count: 0,
             completed_count: 0,
             crash_at: None,
