@@ -196,3 +196,108 @@ impl DiskHealth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESERVE: u64 = 64 * 1024 * 1024;
+    const ENOUGH: u64 = RESERVE + RESUME_MARGIN_BYTES;
+
+    /// Runs events on a directory and expects the effects of the last one, in words.
+    fn check(events: &[&str], expected: &str) {
+        let (mut health, first) = DiskHealth::start(RESERVE);
+        assert_eq!(first, Some(DiskEffect::TakeReserve { bytes: RESERVE }));
+        let mut effects = Vec::new();
+        for event in events {
+            effects.clear();
+            let space = |free| Space { free, total: u64::MAX };
+            match *event {
+                "reserved" => health.on_reserve(Ok(()), &mut effects),
+                "cannot reserve" => health.on_reserve(Err(io::ErrorKind::Unsupported.into()), &mut effects),
+                "no space to reserve" => {
+                    health.on_reserve(Err(io::ErrorKind::StorageFull.into()), &mut effects)
+                }
+                "no space to write" => {
+                    health.on_error("write", &io::ErrorKind::StorageFull.into(), &mut effects);
+                }
+                "no descriptor" => health.on_error("open", &io::Error::from_raw_os_error(24), &mut effects),
+                "bad write" => health.on_error("write", &io::Error::from_raw_os_error(5), &mut effects),
+                "bad sync" => health.on_sync_error(&io::ErrorKind::StorageFull.into(), &mut effects),
+                "little free" => health.on_space(space(RESERVE - 1), &mut effects),
+                "some free" => health.on_space(space(ENOUGH - 1), &mut effects),
+                "enough free" => health.on_space(space(ENOUGH), &mut effects),
+                other => panic!("no such event: {other}"),
+            }
+        }
+        let word = |effect: &DiskEffect| match effect {
+            DiskEffect::Announce(DiskState::Healthy) => "healthy".to_owned(),
+            DiskEffect::Announce(DiskState::Full) => "full".to_owned(),
+            DiskEffect::Announce(DiskState::Failed(why)) => {
+                format!("failed in {}", why.split(':').next().unwrap())
+            }
+            DiskEffect::TakeReserve { .. } => "take".to_owned(),
+            DiskEffect::ReleaseReserve => "release".to_owned(),
+        };
+        let found: Vec<_> = effects.iter().map(word).collect();
+        assert_eq!(found.join(", "), expected, "{events:?}");
+        assert_eq!(
+            health.wants_space_checks(),
+            match health.state() {
+                DiskState::Healthy => events.contains(&"cannot reserve"),
+                DiskState::Full => true,
+                DiskState::Failed(_) => false,
+            }
+        );
+    }
+
+    #[test]
+    fn a_full_disk_gives_its_reserve_up_once() {
+        check(&["reserved"], "");
+        check(&["reserved", "no space to write"], "release, full");
+        check(&["reserved", "no space to write", "no space to write"], "");
+        check(&["no space to write"], "release, full");
+    }
+
+    #[test]
+    fn it_resumes_when_the_reserve_is_back() {
+        let full = ["reserved", "no space to write"];
+        let then = |more: &[&'static str]| [&full[..], more].concat();
+        check(&then(&["some free"]), "");
+        check(&then(&["enough free"]), "take");
+        check(&then(&["enough free", "enough free"]), "");
+        check(&then(&["enough free", "reserved"]), "healthy");
+        check(&then(&["enough free", "no space to reserve"]), "release");
+        check(&then(&["enough free", "no space to reserve", "enough free"]), "take");
+        check(&then(&["enough free", "reserved", "no space to write"]), "release, full");
+    }
+
+    #[test]
+    fn a_disk_that_has_no_room_for_the_reserve_is_full_from_the_start() {
+        check(&["no space to reserve"], "release, full");
+    }
+
+    #[test]
+    fn where_space_cannot_be_reserved_the_last_of_it_is_left_alone() {
+        check(&["cannot reserve"], "");
+        check(&["cannot reserve", "some free"], "");
+        check(&["cannot reserve", "little free"], "full");
+        check(&["cannot reserve", "little free", "some free"], "");
+        check(&["cannot reserve", "little free", "enough free"], "healthy");
+    }
+
+    #[test]
+    fn running_out_of_descriptors_is_not_the_disks_failure() {
+        check(&["reserved", "no descriptor"], "");
+    }
+
+    #[test]
+    fn a_failed_disk_stays_failed() {
+        check(&["reserved", "bad write"], "failed in write");
+        check(&["reserved", "bad sync"], "failed in sync");
+        check(&["reserved", "no space to write", "bad sync"], "failed in sync");
+        check(&["reserved", "bad sync", "no space to write"], "");
+        check(&["reserved", "bad sync", "bad write"], "");
+        check(&["reserved", "no space to write", "bad sync", "enough free"], "");
+    }
+}

@@ -180,3 +180,101 @@ impl SyncFailure {
         SyncFailure { message: Arc::from(error.to_string()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Core = Flusher<&'static str, ()>;
+
+    fn mark(key: u64, end: i64, names: &[&str]) -> Mark<&'static str, ()> {
+        let names = names.iter().map(|name| Arc::from(Path::new(name))).collect();
+        Mark { key: FileKey(key), file: "file", end: Offset(end), names, waiter: () }
+    }
+
+    fn core(marks: &[(u64, i64)]) -> Core {
+        let mut core = Core::default();
+        for (key, end) in marks {
+            assert!(core.submit(mark(*key, *end, &[])).is_none());
+        }
+        core
+    }
+
+    /// Key, end and whether it is durable.
+    fn seen(flushed: &[Flushed<()>]) -> Vec<(u64, i64, bool)> {
+        flushed.iter().map(|mark| (mark.key.0, mark.end.0, mark.outcome.is_ok())).collect()
+    }
+
+    fn eio() -> io::Error {
+        io::Error::from_raw_os_error(5)
+    }
+
+    #[test]
+    fn an_idle_disk_is_asked_at_once() {
+        let mut core = core(&[(1, 10)]);
+        assert_eq!(core.start_round().unwrap().files.len(), 1);
+        assert_eq!(seen(&core.on_round_done(vec![Ok(())], vec![])), [(1, 10, true)]);
+        assert!(core.start_round().is_none());
+    }
+
+    #[test]
+    fn what_comes_during_a_round_leaves_together_in_the_next() {
+        let mut core = core(&[(1, 10)]);
+        core.start_round().unwrap();
+        for (key, end) in [(2, 5), (1, 20), (2, 7), (1, 30)] {
+            core.submit(mark(key, end, &[]));
+            assert!(core.start_round().is_none(), "one round at a time");
+        }
+        // What came after the round began is not covered by it.
+        assert_eq!(seen(&core.on_round_done(vec![Ok(())], vec![])), [(1, 10, true)]);
+        assert_eq!(core.start_round().unwrap().files.len(), 2);
+        let flushed = core.on_round_done(vec![Ok(()), Ok(())], vec![]);
+        assert_eq!(seen(&flushed), [(1, 30, true), (2, 7, true)]);
+        assert_eq!(core.rounds(), 2);
+    }
+
+    #[test]
+    fn directories_ride_along_each_once() {
+        let mut core = Core::default();
+        core.submit(mark(1, 1, &["/d/t-0", "/d"]));
+        core.submit(mark(1, 2, &["/d/t-0"]));
+        core.submit(mark(2, 1, &["/d/t-1", "/d"]));
+        let round = core.start_round().unwrap();
+        let names: Vec<_> = round.directories.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(names, ["/d", "/d/t-0", "/d/t-1"]);
+        assert_eq!(round.files.len(), 2);
+    }
+
+    #[test]
+    fn a_failed_sync_fails_its_file_and_all_that_comes_later_but_not_what_succeeded() {
+        let mut core = core(&[(1, 10), (2, 20)]);
+        core.start_round().unwrap();
+        core.submit(mark(3, 30, &[]));
+        core.submit(mark(1, 40, &[]));
+        let flushed = core.on_round_done(vec![Ok(()), Err(eio())], vec![]);
+        assert_eq!(seen(&flushed), [(1, 10, true), (2, 20, false), (1, 40, false), (3, 30, false)]);
+        assert!(core.start_round().is_none(), "nothing is synced again");
+        assert_eq!(seen(&[core.submit(mark(1, 50, &[])).unwrap()]), [(1, 50, false)]);
+        assert!(core.failure().is_some());
+    }
+
+    #[test]
+    fn a_directory_that_fails_fails_the_round() {
+        let mut core = core(&[(1, 10)]);
+        core.submit(mark(2, 20, &["/d"]));
+        core.start_round().unwrap();
+        let flushed = core.on_round_done(vec![Ok(()), Ok(())], vec![Err(eio())]);
+        assert_eq!(seen(&flushed), [(1, 10, false), (2, 20, false)]);
+        assert!(core.failure().is_some());
+    }
+
+    #[test]
+    fn a_failure_from_elsewhere_leaves_the_round_its_results() {
+        let mut core = core(&[(1, 10)]);
+        core.start_round().unwrap();
+        core.submit(mark(2, 20, &[]));
+        assert_eq!(seen(&core.fail(SyncFailure::of(&eio()))), [(2, 20, false)]);
+        assert_eq!(seen(&core.on_round_done(vec![Ok(())], vec![])), [(1, 10, true)]);
+        assert!(core.start_round().is_none());
+    }
+}

@@ -165,3 +165,137 @@ fn tell(flushed: Vec<Flushed<ListenerRef>>) {
         listener.on_flushed(results);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use ottla_runtime::Runtime;
+    use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+    use ottla_runtime::simulated::{Crash, OperationKind, Simulation};
+    use smallvec::SmallVec;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    struct Sender(mpsc::UnboundedSender<FlushedFile>);
+
+    impl DurabilityListener for Sender {
+        fn on_flushed(&self, results: Vec<FlushedFile>) {
+            results.into_iter().for_each(|result| self.0.send(result).unwrap());
+        }
+    }
+
+    struct Fixture {
+        commit: GroupCommit,
+        listener: ListenerRef,
+        results: mpsc::UnboundedReceiver<FlushedFile>,
+        failures: mpsc::UnboundedReceiver<SyncFailure>,
+    }
+
+    fn fixture(runtime: &Runtime) -> Fixture {
+        let (send, results) = mpsc::unbounded_channel();
+        let (send_failure, failures) = mpsc::unbounded_channel();
+        let commit =
+            GroupCommit::new(Arc::clone(&runtime.disk), move |failure| send_failure.send(failure).unwrap());
+        Fixture { commit, listener: Arc::new(Sender(send)), results, failures }
+    }
+
+    impl Fixture {
+        /// Appends a byte to a file that is `end` long less that one, and asks for it to be durable.
+        async fn append(&self, file: &FileRef, key: u64, end: i64, names: &[&str]) {
+            file.write_at_wait(end.unsigned_abs() - 1, vec![Bytes::from_static(b"x")]).await.unwrap();
+            let names: SmallVec<_> = names.iter().map(|name| Arc::from(Path::new(name))).collect();
+            let (file, waiter) = (Arc::clone(file), Arc::clone(&self.listener));
+            self.commit.make_durable(vec![Mark { key: FileKey(key), file, end: Offset(end), names, waiter }]);
+        }
+    }
+
+    async fn open(runtime: &Runtime, path: &str) -> FileRef {
+        let path = Path::new(path);
+        runtime.disk.create_directory_wait(path.parent().unwrap()).await.unwrap();
+        runtime.disk.open_wait(path, OpenMode::CreateNew).await.unwrap()
+    }
+
+    #[test]
+    fn what_a_listener_was_told_of_survives_a_power_cut() {
+        for seed in 0..50 {
+            let simulation = Simulation::new(seed);
+            let machine = simulation.machine("a");
+            let runtime = machine.runtime();
+            let mut fixture = fixture(&runtime);
+            let durable = simulation.block_on(async {
+                let files = [open(&runtime, "/d/t-0/0").await, open(&runtime, "/d/t-1/0").await];
+                let mut durable = [0, 0];
+                for end in 1..20 {
+                    for (key, file) in files.iter().enumerate() {
+                        // As in a log: the names are given until a mark with them came back.
+                        let names = ["/", "/d", ["/d/t-0", "/d/t-1"][key]];
+                        let names = if durable[key] == 0 { &names[..] } else { &[] };
+                        fixture.append(file, key as u64, end, names).await;
+                    }
+                    while let Ok(result) = fixture.results.try_recv() {
+                        assert_eq!(result.outcome, Ok(()));
+                        durable[result.key.0 as usize] = result.end.0;
+                    }
+                }
+                durable
+            });
+            machine.crash(Crash::PowerCut);
+            for (file, end) in ["/d/t-0/0", "/d/t-1/0"].iter().zip(durable) {
+                let kept = machine.disk().read(file).unwrap_or_default();
+                assert!(end <= kept.len() as i64, "seed {seed}: {file} has {} of {end}", kept.len());
+                assert!(kept.iter().take(end as usize).all(|byte| *byte == b'x'), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_grow_with_what_waits() {
+        let simulation = Simulation::new(1);
+        let runtime = simulation.machine("a").runtime();
+        let mut fixture = fixture(&runtime);
+        simulation.block_on(async {
+            let file = open(&runtime, "/d/0").await;
+            let marks = |count: i64| {
+                (1..=count).map(|end| Mark {
+                    key: FileKey(0),
+                    file: Arc::clone(&file),
+                    end: Offset(end),
+                    names: SmallVec::new(),
+                    waiter: Arc::clone(&fixture.listener),
+                })
+            };
+            fixture.commit.make_durable(marks(1).collect());
+            for mark in marks(100) {
+                fixture.commit.make_durable(vec![mark]);
+            }
+            assert_eq!(fixture.results.recv().await.unwrap().end, Offset(1));
+            assert_eq!(fixture.results.recv().await.unwrap().end, Offset(100));
+        });
+        assert_eq!(fixture.commit.rounds(), 2);
+    }
+
+    #[test]
+    fn a_failed_sync_is_final() {
+        for kind in [OperationKind::Sync, OperationKind::SyncDirectory] {
+            let simulation = Simulation::new(2);
+            let machine = simulation.machine("a");
+            let runtime = machine.runtime();
+            let mut fixture = fixture(&runtime);
+            simulation.block_on(async {
+                let file = open(&runtime, "/d/0").await;
+                machine.disk().fail_next(kind, "");
+                fixture.append(&file, 0, 1, &["/d"]).await;
+                fixture.failures.recv().await.unwrap();
+                assert!(fixture.results.recv().await.unwrap().outcome.is_err());
+                fixture.append(&file, 0, 2, &[]).await;
+                let refused = fixture.results.try_recv().unwrap();
+                assert_eq!(refused.end, Offset(2));
+                assert!(refused.outcome.is_err(), "the disk is not asked again");
+            });
+            assert_eq!(fixture.commit.rounds(), 1);
+        }
+    }
+}

@@ -268,3 +268,169 @@ async fn replace_file(disk: &DiskRef, directory: &std::path::Path, bytes: Vec<u8
 fn final_error(error: io::Error) -> io::Error {
     io::Error::other(format!("sync: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ottla_protocol::types::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+    use ottla_runtime::Runtime;
+    use ottla_runtime::simulated::{Crash, Machine, OperationKind, Simulation};
+
+    use super::*;
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey { topic_id: TopicId([1; 16]), partition: PartitionIndex(partition) }
+    }
+
+    fn ends(safe_end: i64) -> PartitionEnds {
+        PartitionEnds {
+            log_start: Offset(0),
+            safe_end: Offset(safe_end),
+            active_base: Offset(0),
+            safe_position: 0,
+            leader_epoch: LeaderEpoch(0),
+        }
+    }
+
+    async fn start(runtime: &Runtime) -> (SafeEndNotes, ottla_runtime::TaskHandle) {
+        let directory = Path::new("/d");
+        runtime.disk.create_directory_wait(directory).await.unwrap();
+        runtime.disk.sync_directory_wait(Path::new("/")).await.unwrap();
+        let (disk, clock) = (Arc::clone(&runtime.disk), runtime.clock.clone());
+        let (notes, task) =
+            SafeEndsTask::start(disk, clock, directory.to_path_buf(), &BTreeMap::new()).await.unwrap();
+        let run = async { task.run().await.unwrap() };
+        (notes, runtime.spawner.spawn("safe ends", run))
+    }
+
+    /// What the checkpoint says: partition and safe end.
+    fn on_disk(machine: &Machine) -> Vec<(i32, i64)> {
+        let bytes = machine.disk().read("/d/ottla-safe-ends").unwrap();
+        parse(&bytes)
+            .unwrap()
+            .partitions
+            .iter()
+            .map(|(key, ends)| (key.partition.0, ends.safe_end.0))
+            .collect()
+    }
+
+    #[test]
+    fn notes_leave_together_after_a_second_and_survive_a_power_cut() {
+        let simulation = Simulation::new(1);
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        let (notes, _task) = simulation.block_on(start(&runtime));
+        notes.note(key(0), ends(10));
+        notes.note(key(1), ends(5));
+        simulation.run_for(Duration::from_millis(900));
+        notes.note(key(0), ends(20));
+        assert_eq!(on_disk(&machine), []);
+        simulation.run_for(Duration::from_millis(200));
+        machine.crash(Crash::PowerCut);
+        assert_eq!(on_disk(&machine), [(0, 20), (1, 5)]);
+    }
+
+    #[test]
+    fn an_idle_directory_is_left_alone() {
+        let simulation = Simulation::new(2);
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        let (notes, _task) = simulation.block_on(start(&runtime));
+        notes.note(key(0), ends(10));
+        simulation.run_for(Duration::from_secs(2));
+        let before = machine.disk().submitted_count();
+        simulation.run_for(Duration::from_secs(60));
+        assert_eq!(machine.disk().submitted_count(), before);
+    }
+
+    #[test]
+    fn who_waits_is_not_kept_for_a_second() {
+        let simulation = Simulation::new(3);
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        simulation.block_on(async {
+            let (notes, _task) = start(&runtime).await;
+            notes.note(key(0), ends(10));
+            let began = runtime.clock.now();
+            notes.durable().await.unwrap();
+            assert!(runtime.clock.now().since(began) < Duration::from_millis(500));
+        });
+        machine.crash(Crash::PowerCut);
+        assert_eq!(on_disk(&machine), [(0, 10)]);
+    }
+
+    #[test]
+    fn closing_writes_what_was_noted() {
+        let simulation = Simulation::new(4);
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        simulation.block_on(async {
+            let (notes, task) = start(&runtime).await;
+            notes.note(key(0), ends(10));
+            notes.note_removed(key(1));
+            notes.close();
+            assert_eq!(task.await, ottla_runtime::TaskEnd::Finished);
+        });
+        assert_eq!(on_disk(&machine), [(0, 10)]);
+    }
+
+    #[test]
+    fn a_full_disk_delays_the_checkpoint() {
+        let simulation = Simulation::new(5);
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        let (notes, _task) = simulation.block_on(start(&runtime));
+        machine.disk().set_capacity(0);
+        // More than what is left of the file's last block.
+        (0..200).for_each(|partition| notes.note(key(partition), ends(10)));
+        simulation.run_for(Duration::from_secs(5));
+        assert_eq!(on_disk(&machine), []);
+        notes.note(key(0), ends(12));
+        machine.disk().set_capacity(1 << 30);
+        simulation.run_for(Duration::from_secs(3));
+        machine.crash(Crash::PowerCut);
+        assert_eq!(on_disk(&machine).len(), 200);
+        assert_eq!(on_disk(&machine)[..2], [(0, 12), (1, 10)]);
+    }
+
+    #[test]
+    fn a_failed_sync_ends_the_task() {
+        let simulation = Simulation::new(6);
+        simulation.expect_panics();
+        let machine = simulation.machine("a");
+        let runtime = machine.runtime();
+        simulation.block_on(async {
+            let (notes, task) = start(&runtime).await;
+            machine.disk().fail_next(OperationKind::Sync, "ottla-safe-ends");
+            notes.note(key(0), ends(10));
+            assert!(notes.durable().await.is_err());
+            assert!(matches!(task.await, ottla_runtime::TaskEnd::Panicked(_)));
+        });
+    }
+
+    #[test]
+    fn a_long_life_is_compacted_and_a_power_cut_at_any_time_leaves_a_checkpoint() {
+        for seed in 0..20 {
+            let simulation = Simulation::new(seed);
+            let machine = simulation.machine("a");
+            let runtime = machine.runtime();
+            let (notes, _task) = simulation.block_on(start(&runtime));
+            let mut largest = 0;
+            // Some 330 KiB a round: the fourth goes over the limit of 1 MiB.
+            for round in 1..=5 + i64::try_from(seed % 5).unwrap() {
+                (0..6000).for_each(|partition| notes.note(key(partition), ends(round)));
+                simulation.block_on(notes.durable()).unwrap();
+                largest = largest.max(machine.disk().read("/d/ottla-safe-ends").unwrap().len());
+                if round == 5 + i64::try_from(seed % 5).unwrap() {
+                    simulation.run_for(Duration::from_micros(seed * 100));
+                    machine.crash(Crash::PowerCut);
+                    let found = on_disk(&machine);
+                    assert_eq!(found.len(), 6000, "seed {seed}");
+                    assert!(found.iter().all(|(_, end)| *end == round), "seed {seed}");
+                }
+            }
+            assert!(largest < 1_700_000, "seed {seed}: {largest}");
+        }
+    }
+}

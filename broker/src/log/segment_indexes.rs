@@ -93,10 +93,16 @@ impl SegmentIndexes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::offset_index::OffsetIndexView;
+    use crate::log::time_index::TimeIndexView;
 
-    /// Appends batches of one record each with these sizes and timestamps, and returns the index entries: relative
-    /// offset and position, timestamp and relative offset.
-    fn entries(batches: &[(u32, i64)]) -> (Vec<(i64, u32)>, Vec<(i64, i64)>) {
+    /// Relative offset and position.
+    type OffsetEntries = Vec<(i64, u32)>;
+    /// Timestamp and relative offset.
+    type TimeEntries = Vec<(i64, i64)>;
+
+    /// Appends batches of one record each with these sizes and timestamps, and returns the index entries.
+    fn entries(batches: &[(u32, i64)]) -> (OffsetEntries, TimeEntries) {
         let policy = IndexPolicy { interval_bytes: 100, bytes_max: 1200 };
         let mut indexes = SegmentIndexes::new(Offset(50), policy);
         let mut position = 0;
@@ -109,9 +115,9 @@ mod tests {
         indexes.close();
         indexes.close();
         let offsets = indexes.offsets.encode_from(0);
-        let view = crate::log::offset_index::OffsetIndexView::new(Offset(50), &offsets);
+        let view = OffsetIndexView::new(Offset(50), &offsets);
         let times = indexes.times.encode_from(0);
-        let time_view = crate::log::time_index::TimeIndexView::new(Offset(50), &times);
+        let time_view = TimeIndexView::new(Offset(50), &times);
         (
             (0..view.len()).filter_map(|n| view.get(n)).map(|e| (e.offset.0 - 50, e.position)).collect(),
             (0..time_view.len())
