@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Boot;
+use super::executor::TaskId;
 use super::net::NetworkEvent;
 
 /// Something that happens at its time.
@@ -11,6 +12,8 @@ use super::net::NetworkEvent;
 pub(super) enum Event {
     /// A disk has carried out an operation.
     Disk { boot: Boot, operation: u64 },
+    /// A task that was held up can run again.
+    Resume(TaskId),
     /// Something arrives.
     Network(NetworkEvent),
 }

@@ -21,7 +21,7 @@ use crate::spawn::Executor;
 const FAIR_EVERY: u64 = 64;
 
 /// Where a task lives. A slot is used again, a generation is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskId {
     pub(super) slot: usize,
     pub(super) generation: u64,
@@ -47,7 +47,8 @@ struct Ready {
 }
 
 impl ReadyQueue {
-    fn push(&self, task: TaskId) {
+    /// Adds a task that can run.
+    pub(super) fn push(&self, task: TaskId) {
         let mut ready = self.0.lock();
         ready.next_serial += 1;
         let serial = ready.next_serial;

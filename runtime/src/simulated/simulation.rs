@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::Rate;
 use super::disk::DiskShared;
 use super::executor::{TaskId, TaskWaker};
 use super::machine::{Machine, MachineState, WALL_AT_START};
@@ -132,6 +133,12 @@ impl Simulation {
     /// The network between the machines: its delays and faults.
     pub fn network(&self) -> SimulatedNetwork {
         SimulatedNetwork::new(Arc::clone(&self.world))
+    }
+
+    /// From now on a runnable task is held up at this rate, for up to `time_max` while the others go on, as a busy
+    /// machine does it. Never, unless it is asked for: what it finds are tasks that rely on another one being quick.
+    pub fn set_stalls(&self, rate: Rate, time_max: Duration) {
+        self.world.set_stalls(rate, u64::try_from(time_max.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// How far each following run may go.

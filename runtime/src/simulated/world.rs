@@ -15,7 +15,7 @@ use super::executor::{ReadyQueue, Task, TaskId, Tasks};
 use super::machine::MachineState;
 use super::net::Network;
 use super::trace::{Noted, Trace};
-use super::{Boot, Crash, MachineId, TaskPanic};
+use super::{Boot, Crash, MachineId, Rate, TaskPanic};
 use crate::clock::{ClockHandle, MonotonicTime};
 use crate::net::BoxFuture;
 use crate::random::Rng;
@@ -47,6 +47,8 @@ struct Core {
     tasks: Tasks,
     events: EventQueue,
     steps: u64,
+    /// How often a runnable task is held up, and for how many nanoseconds at most.
+    stalls: (Rate, u64),
 }
 
 /// A clock that virtual time drives.
@@ -81,6 +83,7 @@ impl World {
                 tasks: Tasks::default(),
                 events: EventQueue::default(),
                 steps: 0,
+                stalls: (Rate::NEVER, 1),
             }),
             machines: Mutex::default(),
             clocks: Mutex::default(),
@@ -97,6 +100,11 @@ impl World {
 
     pub(super) fn steps(&self) -> u64 {
         self.core.lock().steps
+    }
+
+    /// Holds up runnable tasks from now on.
+    pub(super) fn set_stalls(&self, rate: Rate, nanos_max: u64) {
+        self.core.lock().stalls = (rate, nanos_max.max(1));
     }
 
     /// A generator of its own for a part of the world.
@@ -185,14 +193,19 @@ impl World {
             self.move_time_to(nanos);
             core = self.core.lock();
         }
-        let Core { rng, tasks, .. } = &mut *core;
+        let Core { rng, tasks, events, stalls: (stall, stall_nanos_max), .. } = &mut *core;
         let Some(id) = self.ready.pick(rng) else {
-            let next_event = core.events.next_nanos();
+            let next_event = events.next_nanos();
             drop(core);
             return self.jump_to_next(next_event);
         };
         if id.slot == usize::MAX {
             return Step::Driver { generation: id.generation };
+        }
+        if stall.happens(rng) {
+            // It still counts as queued, so nothing else can wake it.
+            events.push(self.nanos() + rng.below(*stall_nanos_max), Event::Resume(id));
+            return Step::Task;
         }
         let Some(mut task) = tasks.take(id) else { return Step::Task };
         drop(core);
@@ -246,6 +259,7 @@ impl World {
                     let disk: Arc<DiskShared> = Arc::clone(&self.machine(boot.machine).disk);
                     disk.complete(self, boot, operation);
                 }
+                Event::Resume(task) => self.ready.push(task),
                 Event::Network(event) => self.network.on_event(self, event),
             }
         }

@@ -66,7 +66,16 @@ impl DiskShared {
         if state.running != Some(boot) {
             return;
         }
-        let Some(InFlight { operation, fault, answer }) = state.in_flight.remove(&number) else { return };
+        let Some(InFlight { operation, fault, seen_early, answer }) = state.in_flight.remove(&number) else {
+            return;
+        };
+        if let Some(len) = seen_early {
+            state.write_prefix(&operation, len);
+            let delay = state.delay_of(&operation);
+            state.in_flight.insert(number, InFlight { operation, fault, seen_early: None, answer });
+            world.push_event(delay, Event::Disk { boot, operation: number });
+            return;
+        }
         let result = state.carry_out(&operation, fault);
         state.completed_count += 1;
         let completed = state.completed_count;
@@ -118,7 +127,7 @@ impl MachineDisk {
         self.note(&operation);
         let mut state = self.shared.state.lock();
         if state.crashing == Some(self.boot) {
-            state.unheard.push(InFlight { operation, fault: None, answer });
+            state.unheard.push(InFlight { operation, fault: None, seen_early: None, answer });
             return;
         }
         if state.running != Some(self.boot) {
@@ -131,7 +140,8 @@ impl MachineDisk {
         let delay = state.delay_of(&operation);
         state.submitted_count += 1;
         let number = state.submitted_count;
-        state.in_flight.insert(number, InFlight { operation, fault, answer });
+        let seen_early = state.draw_seen_early(&operation);
+        state.in_flight.insert(number, InFlight { operation, fault, seen_early, answer });
         self.world.push_event(delay, Event::Disk { boot: self.boot, operation: number });
         if let Some(crash) = state.take_crash_at(CrashPoint::Submitted(number)) {
             // Some task is being polled and goes on to its next point of waiting; the disk hears no more of it, and

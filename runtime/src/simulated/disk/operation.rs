@@ -57,6 +57,8 @@ pub(super) enum Fault {
 pub(in crate::simulated) struct InFlight {
     pub(super) operation: Operation,
     pub(super) fault: Option<Fault>,
+    /// How many bytes of a write a reader sees before the rest.
+    pub(super) seen_early: Option<u64>,
     pub(super) answer: Answer,
 }
 

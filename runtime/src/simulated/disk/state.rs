@@ -1,7 +1,7 @@
 //! A disk's state, and what each operation does to it.
 //!
-//! An operation takes effect at one moment, when its delay is over; until then nothing of it has happened. Errors are
-//! the system's own (`EIO`, `ENOSPC`, `EMFILE`), so that code under test meets what it meets on a real disk.
+//! An operation takes effect at one moment, when its delay is over; until then nothing of it has happened, except that
+//! the first pages of a long write may be seen before the others. Errors are the system's own (`EIO`, `ENOSPC`, `EMFILE`), so that code under test meets what it meets on a real disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -14,10 +14,11 @@ use super::content::FileContent;
 use super::faults::{CrashPoint, DiskFaults, DiskLatency, OperationKind, draw_nanos};
 use super::inode::{Inode, InodeState};
 use super::names::{Names, Node};
-use super::operation::{Fault, InFlight, Operation, Outcome};
+use super::operation::{Fault, FileSync, InFlight, Operation, Outcome};
+use super::residency::PAGE_BYTES;
 use crate::disk::{OpenMode, Space};
 use crate::random::Rng;
-use crate::simulated::{Boot, Crash};
+use crate::simulated::{Boot, Crash, Rate};
 
 /// The room on a disk unless told otherwise.
 const CAPACITY_BYTES: u64 = 1 << 40;
@@ -117,9 +118,7 @@ impl DiskState {
             | OperationKind::SyncDirectory => self.faults.name_error,
             // Each file of a sync draws its own.
             OperationKind::Sync => return None,
-            OperationKind::Preallocate | OperationKind::Look | OperationKind::Lock => {
-                crate::simulated::Rate::NEVER
-            }
+            OperationKind::Preallocate | OperationKind::Look | OperationKind::Lock => Rate::NEVER,
         };
         let misdirected = self.faults.misdirected_write;
         if self.take_failure_wanted(operation.kind(), operation.path()) || rate.happens(&mut self.rng) {
@@ -128,6 +127,26 @@ impl DiskState {
             Some(Fault::Misdirected)
         } else {
             None
+        }
+    }
+
+    /// How many bytes of a write a reader sees before the others: now and then some whole pages.
+    pub(super) fn draw_seen_early(&mut self, operation: &Operation) -> Option<u64> {
+        let Operation::Write { file, position, parts } = operation else { return None };
+        let end = position + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let pages = position / PAGE_BYTES + 1..end.div_ceil(PAGE_BYTES);
+        if !file.writable || pages.is_empty() || !self.rng.chance(1, 8) {
+            return None;
+        }
+        let page = pages.start + self.rng.below(pages.end - pages.start);
+        Some(page * PAGE_BYTES - position)
+    }
+
+    /// Lets the first `len` bytes of a write happen.
+    pub(super) fn write_prefix(&mut self, operation: &Operation, len: u64) {
+        if let Operation::Write { file, position, parts } = operation {
+            // Where there is no room, the whole write will say so.
+            let _no_room = self.write(&file.inode, *position, &prefix_of(parts, len));
         }
     }
 
@@ -173,9 +192,7 @@ impl DiskState {
         match operation {
             Operation::Open { path, mode } => return self.open(path, *mode).map(Outcome::Opened),
             Operation::Sync { files } => {
-                return Ok(Outcome::Synced(
-                    files.iter().map(super::operation::FileSync::carry_out).collect(),
-                ));
+                return Ok(Outcome::Synced(files.iter().map(FileSync::carry_out).collect()));
             }
             Operation::SyncDirectory { covers, .. } => {
                 let (directory, mark) = covers.ok_or(io::ErrorKind::NotFound)?;
@@ -242,10 +259,9 @@ impl DiskState {
 
     /// What an operation that fails does all the same.
     fn fail(&mut self, operation: &Operation) {
-        if let Operation::Write { file, position, parts } = operation {
-            let prefix = self.some_prefix(parts);
-            // The error is the one that was drawn, whatever becomes of the prefix.
-            let _no_room = self.write(&file.inode, *position, &prefix);
+        if let Operation::Write { parts, .. } = operation {
+            let len = self.draw_prefix(parts);
+            self.write_prefix(operation, len);
         }
     }
 
@@ -257,9 +273,10 @@ impl DiskState {
         let fate = self.rng.below(3);
         let whatever = match operation {
             _ if fate == 0 => Ok(()),
-            Operation::Write { file, position, parts } if fate == 1 => {
-                let prefix = self.some_prefix(parts);
-                self.write(&file.inode, *position, &prefix)
+            Operation::Write { parts, .. } if fate == 1 => {
+                let len = self.draw_prefix(parts);
+                self.write_prefix(operation, len);
+                Ok(())
             }
             Operation::RemoveDirectory { path } if fate == 1 => {
                 let removed = self.names.remove_some(path, &mut self.rng);
@@ -271,10 +288,9 @@ impl DiskState {
         drop(whatever);
     }
 
-    fn some_prefix(&mut self, parts: &[Bytes]) -> Vec<Bytes> {
-        let len: usize = parts.iter().map(Bytes::len).sum();
-        let end = self.rng.below(len as u64 + 1);
-        prefix_of(parts, end)
+    fn draw_prefix(&mut self, parts: &[Bytes]) -> u64 {
+        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        self.rng.below(len + 1)
     }
 
     /// Ends what a crashed machine held, and leaves of the unsynced what the crash leaves.
@@ -415,8 +431,8 @@ impl DiskState {
         if !files.is_empty() {
             let chosen = usize::try_from(self.rng.below(files.len() as u64)).expect("an index");
             let mut victim = files[chosen].1.lock();
-            let pages = victim.content.len() / 4096;
-            let elsewhere = self.rng.below(pages + 1) * 4096;
+            let pages = victim.content.len() / PAGE_BYTES;
+            let elsewhere = self.rng.below(pages + 1) * PAGE_BYTES;
             victim.content.damage(elsewhere, bytes.clone());
         }
         let mut file = inode.lock();
@@ -428,7 +444,7 @@ impl DiskState {
     }
 }
 
-impl super::operation::FileSync {
+impl FileSync {
     fn carry_out(&self) -> io::Result<()> {
         let inode = self.inode.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
         let mut file = inode.lock();

@@ -205,6 +205,25 @@ fn operations_that_do_not_wait_complete_in_any_order() {
 }
 
 #[test]
+fn the_first_pages_of_a_long_write_may_be_seen_before_the_others() {
+    let mut lens = std::collections::BTreeSet::new();
+    for seed in 0..2000 {
+        let simulation = Simulation::new(seed);
+        let disk = simulation.machine("one").runtime().disk;
+        simulation.block_on(async {
+            let file = create(&disk, "file").await;
+            let writing = file.write_at_wait(0, vec![Bytes::from(vec![1; 10_000])]);
+            let seen = file.read_at_wait(0, 10_000).await.unwrap();
+            assert!(seen.iter().all(|byte| *byte == 1));
+            lens.insert(seen.len());
+            writing.await.unwrap();
+            assert_eq!(file.len_wait().await.unwrap(), 10_000);
+        });
+    }
+    assert_eq!(lens.into_iter().collect::<Vec<_>>(), [0, 4096, 8192, 10_000]);
+}
+
+#[test]
 fn spikes_make_operations_slow() {
     check(async |machine, disk| {
         let clock = machine.runtime().clock;

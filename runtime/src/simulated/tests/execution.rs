@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::Runtime;
 use crate::disk::OpenMode;
-use crate::simulated::{Crash, Limits, Simulation, SimulationError};
+use crate::simulated::{Crash, Limits, Rate, Simulation, SimulationError};
 use crate::spawn::TaskEnd;
 
 /// Lets the other tasks run.
@@ -30,6 +30,7 @@ async fn yield_once() {
 /// Many tasks with timers, channels and files, on two machines of which one crashes.
 fn busy_run(seed: u64) -> (u64, u64, Vec<u64>) {
     let simulation = Simulation::new(seed);
+    simulation.set_stalls(Rate::one_in(50), Duration::from_millis(5));
     let heard = Arc::new(Mutex::new(Vec::new()));
     let (send, mut receive) = mpsc::channel::<u64>(3);
     let stable = simulation.machine("stable");
@@ -110,6 +111,30 @@ fn every_runnable_task_runs_in_the_end() {
         let lowest = counts.iter().map(|count| count.load(Ordering::Relaxed)).min().unwrap();
         assert!(lowest >= simulation.steps() / 50 / 64, "seed {seed}: {lowest}");
     }
+}
+
+#[test]
+fn stalls_hold_single_tasks_up_for_a_while() {
+    let (mut held_up, mut prompt) = (0, 0);
+    for seed in 0..50 {
+        let simulation = Simulation::new(seed);
+        simulation.set_stalls(Rate::one_in(10), Duration::from_secs(1));
+        let runtime = simulation.machine("one").runtime();
+        let clock = runtime.clock.clone();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        runtime.spawner.spawn("sleeper", async move {
+            clock.sleep(Duration::from_millis(1)).await;
+            send.send(clock.now()).unwrap();
+        });
+        let woke = simulation.block_on(receive).unwrap();
+        if woke.0 < 2_000_000 {
+            prompt += 1
+        } else {
+            held_up += 1
+        }
+        assert!(woke.0 < 5_000_000_000, "not for ever");
+    }
+    assert!(0 < held_up && held_up < prompt, "{held_up} {prompt}");
 }
 
 #[test]
