@@ -7,12 +7,14 @@
 //! which hands out images. A single node keeps the log by itself; a quorum can take its place behind the same two.
 //!
 //! Decisions: `record`, `record_codec`, `image`, `proposal`, `topics`, `topic_name`, `placement`, `frame`, `identity`.
+//! `inspect` reads the same files for whoever only wants to look.
 //! Effects: `store` (the directory `ottla-metadata/`), `metadata_task`.
 
 mod frame;
 mod identity;
 mod ids;
 mod image;
+pub mod inspect;
 mod metadata_task;
 mod placement;
 mod proposal;

@@ -6,7 +6,7 @@
 //! frame is ever unsafe; a failed sync is final.
 
 mod load;
-mod names;
+pub(super) mod names;
 mod open;
 mod snapshot;
 

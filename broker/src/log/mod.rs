@@ -30,6 +30,7 @@ pub mod segment_indexes;
 pub mod segment_names;
 pub mod sleeping;
 pub mod time_index;
+pub mod transaction_index;
 mod verified;
 pub mod view;
 mod write_queue;

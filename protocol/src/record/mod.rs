@@ -11,6 +11,7 @@
 //! | `compression/`  | the codecs, under budgets                                        |
 //! | `builder.rs`    | writing batches                                                  |
 //! | `control.rs`    | control records                                                  |
+//! | `old_messages.rs` | naming what is no batch but a message of magic 0 or 1          |
 //!
 //! Bytes are not trusted anywhere here: no length is believed before it is compared with the bytes there are, and no
 //! size is allocated because a batch claims it.
@@ -23,6 +24,7 @@ pub mod control;
 pub mod crc;
 pub mod header;
 mod layout;
+pub mod old_messages;
 pub mod records;
 mod varint;
 

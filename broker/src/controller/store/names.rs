@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// The directory, inside the data directory.
-pub(super) const DIRECTORY: &str = "ottla-metadata";
+pub const DIRECTORY: &str = "ottla-metadata";
 /// Who holds the data directory.
 pub(super) const LOCK: &str = "lock";
 /// Whose it is.
-pub(super) const IDENTITY: &str = "identity";
+pub(in super::super) const IDENTITY: &str = "identity";
 /// What is not finished is named so, and removed at start.
 pub(super) const TEMPORARY: &str = ".tmp";
 /// A snapshot that could not be read is set aside under this ending.
@@ -38,11 +38,11 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-pub(super) fn segment_index(name: &str) -> Option<u64> {
+pub(in super::super) fn segment_index(name: &str) -> Option<u64> {
     index_of(name, SEGMENT)
 }
 
-pub(super) fn snapshot_index(name: &str) -> Option<u64> {
+pub(in super::super) fn snapshot_index(name: &str) -> Option<u64> {
     index_of(name, SNAPSHOT)
 }
 
