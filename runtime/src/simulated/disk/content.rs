@@ -248,3 +248,92 @@ pub(super) fn put(bytes: &mut Vec<u8>, position: u64, parts: &[Bytes]) {
 pub(super) fn index(position: u64) -> usize {
     usize::try_from(position).expect("simulated files fit in memory")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What may be left of a file: for each byte what it has been since it was last durable (a bit for each value, which
+    /// is below 32), and its lengths.
+    struct Model {
+        bytes: Vec<u32>,
+        lens: BTreeSet<usize>,
+    }
+
+    impl Model {
+        fn of_durable(content: &FileContent) -> Model {
+            let bytes = content.bytes().iter().map(|byte| 1 << byte).collect();
+            Model { bytes, lens: BTreeSet::from([content.bytes().len()]) }
+        }
+
+        fn on_change(&mut self, content: &FileContent) {
+            let len = content.bytes().len();
+            // Whatever lay beyond some length may be cut off, and come back as zeros.
+            let lowest = *self.lens.first().unwrap();
+            self.bytes.resize(self.bytes.len().max(len), 1);
+            for byte in self.bytes.iter_mut().skip(lowest.min(len)) {
+                *byte |= 1;
+            }
+            for (seen, byte) in self.bytes.iter_mut().zip(content.bytes()) {
+                *seen |= 1 << byte;
+            }
+            self.lens.insert(len);
+        }
+
+        fn check(&self, content: &FileContent, seed: u64) {
+            let left = content.bytes();
+            let lens = *self.lens.first().unwrap()..=*self.lens.last().unwrap();
+            assert!(lens.contains(&left.len()), "seed {seed}: {} bytes, not {lens:?}", left.len());
+            for (position, (byte, seen)) in left.iter().zip(&self.bytes).enumerate() {
+                assert!(
+                    seen & (1 << byte) != 0,
+                    "seed {seed}: {byte} at {position} was never there: {seen:b}"
+                );
+            }
+        }
+    }
+
+    fn change_something(content: &mut FileContent, rng: &mut Rng) {
+        if rng.chance(1, 5) {
+            content.truncate(rng.below(content.len() + 600));
+            return;
+        }
+        let at_end = rng.chance(1, 2);
+        let position = if at_end { content.len() } else { rng.below(content.len() + 600) };
+        let fill = u8::try_from(1 + rng.below(31)).unwrap();
+        let parts = (0..rng.below(4)).map(|_| Bytes::from(vec![fill; index(rng.below(3_000))])).collect();
+        content.write(position, parts);
+    }
+
+    #[test]
+    fn whatever_happens_a_power_cut_leaves_what_was_durable_and_invents_nothing() {
+        for seed in 0..1_000 {
+            let mut rng = Rng::seeded(seed);
+            let mut content = FileContent::default();
+            let mut model = Model::of_durable(&content);
+            for _ in 0..rng.below(30) {
+                match rng.below(8) {
+                    0 => {
+                        content.synced(content.mark());
+                        model = Model::of_durable(&content);
+                    }
+                    1 => {
+                        content.lose_power(&mut rng);
+                        model.check(&content, seed);
+                        model = Model::of_durable(&content);
+                    }
+                    _ => {
+                        change_something(&mut content, &mut rng);
+                        model.on_change(&content);
+                    }
+                }
+            }
+            let before = content.bytes().to_vec();
+            content.synced(content.mark());
+            content.lose_power(&mut rng);
+            assert_eq!(content.bytes(), before, "seed {seed}: all of it was synced");
+        }
+    }
+}
