@@ -94,8 +94,12 @@ impl Store {
             Ok(file) => self.file = file,
             Err(error) if is_full(&error) => {
                 // An empty segment in the middle would look like damage at the next start.
-                let removed = self.disk.remove_file_wait(&path).await;
-                removed.map_err(|error| failed("removing", &path, &error))?;
+                match self.disk.remove_file_wait(&path).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("removing", &path, &error));
+                    }
+                    _ => {}
+                }
                 let synced = self.disk.sync_directory_wait(&self.directory).await;
                 synced.map_err(|error| failed("syncing", &self.directory, &error))?;
                 return Err(WriteError::Full);

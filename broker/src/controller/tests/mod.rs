@@ -5,17 +5,27 @@ mod creating;
 mod deleting;
 mod image;
 mod memory;
+mod opening;
+mod persistence;
+mod survival;
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
 
 use ottla_protocol::types::BrokerId;
-use ottla_runtime::{Rng, WallTime};
+use ottla_runtime::simulated::{DiskImage, Simulation};
+use ottla_runtime::{Rng, Runtime, WallTime};
 
 use super::proposal::{
     CreateCluster, CreateTopics, DecisionContext, Outcome, Proposal, RegisterNode, decide,
 };
 use super::topics::{NewTopic, TopicDefaults};
-use super::{ClusterId, DirectoryId, MetadataImage, MetadataOffset, MetadataRecord};
+use super::{
+    ClusterId, DirectoryId, Metadata, MetadataImage, MetadataOffset, MetadataRecord, OpenError, OpenOptions,
+    ProposeError,
+};
 
 /// A cluster whose changes are decided and applied one after another, without a log.
 struct Cluster {
@@ -93,4 +103,57 @@ fn request() -> CreateTopics {
 fn topic(name: &str, partition_count: i32, replication_factor: i16) -> NewTopic {
     let configs = Ok(BTreeMap::new());
     NewTopic { name: name.to_owned(), partition_count, replication_factor, assignments: vec![], configs }
+}
+
+/// Where the simulated machines keep their data.
+const DATA: &str = "/var/data";
+
+/// Node 1, with snapshots after as little log as wanted.
+fn options(snapshot_after_bytes: u64) -> OpenOptions {
+    OpenOptions { snapshot_after_bytes, ..OpenOptions::new(Path::new(DATA), BrokerId(1)) }
+}
+
+/// The path of a file in `ottla-metadata/`, as the simulated disk lists it.
+fn in_metadata(name: &str) -> String {
+    format!("var/data/ottla-metadata/{name}")
+}
+
+/// The path of the segment or snapshot of an index.
+fn numbered(index: u64, ending: &str) -> String {
+    in_metadata(&format!("metadata-{index:020}.{ending}"))
+}
+
+async fn create(metadata: &Metadata, names: &[&str]) -> Result<(), ProposeError> {
+    let topics = names.iter().map(|name| topic(name, 2, 1)).collect();
+    let rows = metadata.create_topics(CreateTopics { topics, ..request() }).await?;
+    assert!(rows.iter().all(|(_, result)| result.is_ok()), "{rows:?}");
+    Ok(())
+}
+
+fn names_in(image: &MetadataImage) -> Vec<String> {
+    image.topics().map(|topic| topic.name().to_string()).collect()
+}
+
+/// What a machine's disk holds after `work`, on which nothing is unsafe any more.
+fn disk_after<F: Future<Output = ()>>(work: impl FnOnce(Runtime) -> F) -> DiskImage {
+    let simulation = Simulation::new(11);
+    let machine = simulation.machine("one");
+    simulation.block_on(work(machine.runtime()));
+    machine.disk().clone_image()
+}
+
+/// Opens a metadata log on a disk that holds `image`; answers what came of it and what the disk then holds.
+fn opened_on(image: &DiskImage) -> (Result<Arc<MetadataImage>, OpenError>, DiskImage) {
+    let simulation = Simulation::new(12);
+    let machine = simulation.machine("one");
+    for (path, bytes) in &image.files {
+        machine.disk().write(path, bytes.clone());
+    }
+    let opened = simulation.block_on(async {
+        let metadata = Metadata::open(&machine.runtime(), options(4 << 20)).await?;
+        let image = metadata.image();
+        metadata.close().await;
+        Ok(image)
+    });
+    (opened, machine.disk().clone_image())
 }
