@@ -260,22 +260,25 @@ mod tests {
     struct Model {
         bytes: Vec<u32>,
         lens: BTreeSet<usize>,
+        len: usize,
     }
 
     impl Model {
         fn of_durable(content: &FileContent) -> Model {
             let bytes = content.bytes().iter().map(|byte| 1 << byte).collect();
-            Model { bytes, lens: BTreeSet::from([content.bytes().len()]) }
+            let len = content.bytes().len();
+            Model { bytes, lens: BTreeSet::from([len]), len }
         }
 
         fn on_change(&mut self, content: &FileContent) {
             let len = content.bytes().len();
-            // Whatever lay beyond some length may be cut off, and come back as zeros.
-            let lowest = *self.lens.first().unwrap();
             self.bytes.resize(self.bytes.len().max(len), 1);
-            for byte in self.bytes.iter_mut().skip(lowest.min(len)) {
+            // Growth may survive as zeros, also over what a truncation had cut off. Where nothing grew, a byte that
+            // was cut off comes back as it was or not at all.
+            for byte in self.bytes.iter_mut().take(len).skip(self.len) {
                 *byte |= 1;
             }
+            self.len = len;
             for (seen, byte) in self.bytes.iter_mut().zip(content.bytes()) {
                 *seen |= 1 << byte;
             }
