@@ -4,9 +4,10 @@
 //! write is one frame, and the next is not written before this one is safe. So at most the last frame of a log can
 //! be torn; whatever is bad with a good frame behind it is damage. Pure.
 
+use super::fields::{DecodeError, Decoder, Encoder};
 use super::ids::MetadataOffset;
 use super::record::MetadataRecord;
-use super::record_codec::{DecodeError, Decoder, Encoder, decode_record, encode_record};
+use super::record_codec::{decode_record, encode_record};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

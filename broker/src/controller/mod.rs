@@ -6,15 +6,17 @@
 //! [`propose`](Metadata::propose), which answers once the change is safe on disk, and [`follow`](Metadata::follow),
 //! which hands out images. A single node keeps the log by itself; a quorum can take its place behind the same two.
 //!
-//! Decisions: `record`, `record_codec`, `image`, `proposal`, `topics`, `topic_name`, `placement`, `frame`, `identity`.
+//! Decisions: `record`, `record_codec`, `image`, `proposal`, `topics`, `topic_name`, `placement`, `fields`, `frame`, `identity`.
 //! `inspect` reads the same files for whoever only wants to look.
-//! Effects: `store` (the directory `ottla-metadata/`), `metadata_task`.
+//! Effects: `store` (the directory `ottla-metadata/`), `metadata_task`, and `metadata`, the handle.
 
+mod fields;
 mod frame;
 mod identity;
 mod ids;
 mod image;
 pub mod inspect;
+mod metadata;
 mod metadata_task;
 mod placement;
 mod proposal;
@@ -24,6 +26,7 @@ mod store;
 mod topic_name;
 pub mod topics;
 
+pub use fields::DecodeError;
 pub use frame::FrameError;
 pub use identity::IdentityError;
 pub use ids::{ClusterId, DirectoryId, MetadataOffset};
@@ -31,7 +34,7 @@ pub use image::{
     ApplyError, BrokerImage, Configs, ImageChanges, MetadataImage, PartitionImage, ReplicaSets, TopicChange,
     TopicImage,
 };
-pub use metadata_task::{FollowEnd, ImageFollower, Metadata, MetadataFailure, ProposeError};
+pub use metadata::{FollowEnd, ImageFollower, Metadata, MetadataFailure, ProposeError};
 pub use proposal::{
     ConfigChange, CreateCluster, CreateTopics, Decision, DecisionContext, DeleteTopics, Outcome,
     ProducerIdBlock, Proposal, RegisterNode, SetConfigsError, decide,
@@ -40,7 +43,7 @@ pub use record::{
     BrokerEndpoint, BrokerRegistered, ConfigResource, MetadataRecord, NewLeader, PartitionChangeRecord,
     PartitionRecord,
 };
-pub use record_codec::DecodeError;
+
 pub use store::{OpenError, OpenOptions};
 pub use topic_name::{InvalidTopicName, TopicName};
 

@@ -90,7 +90,7 @@ impl Store {
             return Ok(());
         }
         let path = names::segment(&self.directory, index);
-        match create_segment(&self.disk, &self.directory, index).await {
+        match create_segment(&self.disk, &self.directory, index, vec![]).await {
             Ok(file) => self.file = file,
             Err(error) if is_full(&error) => {
                 // An empty segment in the middle would look like damage at the next start.
@@ -138,11 +138,16 @@ impl Store {
     }
 }
 
-/// Makes a segment that holds its header only, and its name safe. What was there of this name is lost.
-async fn create_segment(disk: &DiskRef, directory: &Path, index: u64) -> io::Result<FileRef> {
+/// Makes a segment that holds its header and `frames`, and its name safe. What was there of this name is lost.
+async fn create_segment(
+    disk: &DiskRef,
+    directory: &Path,
+    index: u64,
+    frames: Vec<u8>,
+) -> io::Result<FileRef> {
     let file = disk.open_wait(&names::segment(directory, index), OpenMode::Create).await?;
     file.truncate_wait(0).await?;
-    file.write_at_wait(0, vec![file_header(FileKind::Log, index).into()]).await?;
+    file.write_at_wait(0, vec![file_header(FileKind::Log, index).into(), frames.into()]).await?;
     disk.sync_file_wait(&file).await?;
     disk.sync_directory_wait(directory).await?;
     Ok(file)

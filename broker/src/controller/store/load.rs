@@ -64,7 +64,7 @@ pub(super) async fn load(
         snapshots.retain(|known| *known != index);
     }
     let file = if end < FILE_HEADER_LEN {
-        create_segment(disk, directory, *last).await.map_err(io_error("making", &path))?
+        create_segment(disk, directory, *last, vec![]).await.map_err(io_error("making", &path))?
     } else {
         open_tail(disk, &path, &bytes, end).await?
     };

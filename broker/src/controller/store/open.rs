@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use ottla_protocol::types::BrokerId;
 use ottla_runtime::disk::{DirectoryEntry, LockGuard};
-use ottla_runtime::{DiskRef, DiskWait as _, FileRef, Rng, WallTime};
+use ottla_runtime::{DiskRef, DiskWait as _, Rng, WallTime};
 
-use super::super::frame::{FILE_HEADER_LEN, FileKind};
-use super::super::frame::{FrameError, TransactionGroup, check_file_header};
+use super::super::frame::{FileKind, FrameError, TransactionGroup, check_file_header};
 use super::super::identity::{Identity, IdentityError};
 use super::super::ids::{ClusterId, DirectoryId, MetadataOffset, random_id};
 use super::super::image::{ApplyError, MetadataImage};
@@ -138,7 +137,7 @@ pub enum OpenError {
     },
     /// The first change of this start could not be made.
     #[error("this start could not be recorded: {0}")]
-    Start(#[from] super::super::metadata_task::ProposeError),
+    Start(#[from] super::super::metadata::ProposeError),
 }
 
 /// An open store, and what it knows.
@@ -271,8 +270,8 @@ async fn create(
     group.push(1, &decision.records);
 
     let path = names::segment(directory, 1);
-    let file: FileRef = create_segment(disk, directory, 1).await.map_err(io_error("making", &path))?;
-    write_first(disk, &file, group.to_frame()).await.map_err(io_error("writing", &path))?;
+    let created = create_segment(disk, directory, 1, group.to_frame()).await;
+    created.map_err(io_error("making", &path))?;
     let content = Bytes::from(identity.to_string());
     let path = directory.join(names::IDENTITY);
     write_file(disk, directory, names::IDENTITY, content).await.map_err(io_error("writing", &path))?;
@@ -281,12 +280,6 @@ async fn create(
 
 /// The log's epoch while no quorum elects leaders.
 pub(in super::super) const EPOCH_ALONE: u64 = 1;
-
-async fn write_first(disk: &DiskRef, file: &FileRef, frame: Vec<u8>) -> io::Result<()> {
-    use ottla_runtime::FileWait as _;
-    file.write_at_wait(FILE_HEADER_LEN as u64, vec![frame.into()]).await?;
-    disk.sync_file_wait(file).await
-}
 
 /// Without an identity there can be only what an interrupted first start left: one segment with one transaction.
 async fn refuse_lost_identity(

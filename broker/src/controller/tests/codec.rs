@@ -4,11 +4,12 @@ use ottla_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, T
 use ottla_runtime::WallTime;
 use proptest::prelude::*;
 
+use super::super::DecodeError;
 use super::super::frame::{
     FILE_HEADER_LEN, FileKind, FrameError, TransactionGroup, check_file_header, file_header, frame, frame_at,
     read_snapshot, read_transactions, snapshot_footer_frame, snapshot_records_frame, sound_frame_behind,
 };
-use super::super::record_codec::{DecodeError, decode_record, encode_record};
+use super::super::record_codec::{decode_record, encode_record};
 use super::super::{
     BrokerEndpoint, BrokerRegistered, ClusterId, ConfigResource, DirectoryId, MetadataOffset, MetadataRecord,
     NewLeader, PartitionChangeRecord, PartitionRecord,
