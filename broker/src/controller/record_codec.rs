@@ -1,8 +1,8 @@
 //! Metadata records as bytes. `docs/formats.md` has the layout field by field.
 //!
-//! A record is its kind, its version and its length, then the fields of that version, then optional fields, each with a
-//! tag and a length of its own. A reader skips optional fields that it does not know, so a newer program can add them; a kind or version
-//! that it does not know it refuses, because acting without that record would be wrong.
+//! A record is its kind, its version and its length, then the fields of that version, then optional fields, each with
+//! a tag and a length of its own. A reader skips optional fields that it does not know, so a newer program can add
+//! them; a kind or version that it does not know it refuses, because acting without that record would be wrong.
 
 use ottla_protocol::types::{LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 use ottla_runtime::WallTime;
