@@ -1,14 +1,18 @@
-//! How much of a log an fsync has covered. Bytes of a file count once that file was synced, and the file's name once
-//! its directory was: a segment whose name may vanish keeps everything in it and behind it from counting.
+//! How much of a log an fsync has covered. Bytes of a file count once that file was synced together with the
+//! directories that hold its name: a segment whose name may vanish keeps everything in it and behind it from counting.
+//! So every mark of a new segment tells of its names, until one of them has been answered.
 
 use std::collections::VecDeque;
 
 use ottla_protocol::types::Offset;
 
+use super::effect::NewNames;
+
 #[derive(Debug)]
 struct Piece {
     base: Offset,
-    name_durable: bool,
+    /// What the next mark has to tell of.
+    names: NewNames,
     /// What a sync has covered.
     synced: Offset,
     /// The segment's end once no more comes into it.
@@ -25,7 +29,7 @@ pub(super) struct Durability {
 impl Durability {
     /// Everything before `end` is durable; the active segment is `active` if there is one.
     pub(super) fn new(end: Offset, active: Option<Offset>) -> Durability {
-        let piece = |base| Piece { base, name_durable: true, synced: end, sealed_at: None };
+        let piece = |base| Piece { base, names: NewNames::None, synced: end, sealed_at: None };
         Durability { pieces: active.map(piece).into_iter().collect(), durable_end: end }
     }
 
@@ -35,34 +39,32 @@ impl Durability {
     }
 
     /// A new segment begins at `base`; the one before it is sealed there.
-    pub(super) fn on_segment(&mut self, base: Offset) {
+    pub(super) fn on_segment(&mut self, base: Offset, names: NewNames) {
         if let Some(last) = self.pieces.back_mut() {
             last.sealed_at = Some(base);
         }
-        self.pieces.push_back(Piece { base, name_durable: false, synced: base, sealed_at: None });
+        self.pieces.push_back(Piece { base, names, synced: base, sealed_at: None });
         self.advance();
     }
 
-    /// The name of segment `base` is durable.
-    pub(super) fn on_names_durable(&mut self, base: Offset) {
-        if let Some(piece) = self.piece_mut(base) {
-            piece.name_durable = true;
-        }
-        self.advance();
+    /// What a mark of segment `base` has to tell of.
+    pub(super) fn names_of(&self, base: Offset) -> NewNames {
+        self.pieces.iter().find(|piece| piece.base == base).map_or(NewNames::None, |piece| piece.names)
     }
 
-    /// The bytes of segment `base` before `end` are durable.
+    /// The bytes of segment `base` before `end` are durable, and its name.
     pub(super) fn on_synced(&mut self, base: Offset, end: Offset) {
         // A mark of a segment that was found durable as a whole meanwhile says nothing new.
         if let Some(piece) = self.piece_mut(base) {
             piece.synced = piece.synced.max(end);
+            piece.names = NewNames::None;
         }
         self.advance();
     }
 
     /// Whether all names are durable: nothing of the directory's is under way.
     pub(super) fn all_names_durable(&self) -> bool {
-        self.pieces.iter().all(|piece| piece.name_durable)
+        self.pieces.iter().all(|piece| piece.names == NewNames::None)
     }
 
     fn piece_mut(&mut self, base: Offset) -> Option<&mut Piece> {
@@ -71,7 +73,7 @@ impl Durability {
 
     fn advance(&mut self) {
         while let Some(first) = self.pieces.front() {
-            if !first.name_durable {
+            if first.names != NewNames::None {
                 return;
             }
             self.durable_end = self.durable_end.max(first.synced);
@@ -87,15 +89,14 @@ impl Durability {
 mod tests {
     use super::*;
 
-    /// Runs steps such as `roll 10`, `name 10`, `sync 0 5` on a log that begins empty at 0.
+    /// Runs steps such as `roll 10` and `sync 0 5` on a log that begins empty at 0.
     fn check(steps: &str, expected: i64) {
         let mut durability = Durability::new(Offset(0), Some(Offset(0)));
         for step in steps.split(", ").filter(|step| !step.is_empty()) {
             let words: Vec<&str> = step.split(' ').collect();
             let number = |index: usize| Offset(words[index].parse().expect("a number"));
             match words[0] {
-                "roll" => durability.on_segment(number(1)),
-                "name" => durability.on_names_durable(number(1)),
+                "roll" => durability.on_segment(number(1), NewNames::File),
                 "sync" => durability.on_synced(number(1), number(2)),
                 other => panic!("{other}"),
             }
@@ -111,17 +112,23 @@ mod tests {
     }
 
     #[test]
-    fn a_new_segment_counts_only_once_its_name_is_durable() {
-        check("sync 0 10, roll 10, sync 10 15", 10);
-        check("sync 0 10, roll 10, sync 10 15, name 10", 15);
-        check("sync 0 10, roll 10, name 10, sync 10 15", 15);
+    fn a_new_segment_waits_for_the_tail_of_the_one_before() {
+        check("sync 0 10, roll 10, sync 10 15", 15);
+        check("sync 0 4, roll 10, sync 10 15", 4);
+        check("sync 0 4, roll 10, sync 10 15, sync 0 10", 15);
+        check("roll 10, roll 20, sync 20 30, sync 10 20", 0);
+        check("roll 10, roll 20, sync 20 30, sync 10 20, sync 0 10", 30);
     }
 
     #[test]
-    fn a_later_segment_waits_for_the_tail_of_the_one_before() {
-        check("sync 0 4, roll 10, name 10, sync 10 15", 4);
-        check("sync 0 4, roll 10, name 10, sync 10 15, sync 0 10", 15);
-        check("roll 10, name 10, roll 20, name 20, sync 20 30, sync 10 20", 0);
-        check("roll 10, name 10, roll 20, name 20, sync 20 30, sync 10 20, sync 0 10", 30);
+    fn marks_tell_of_a_new_name_until_one_is_answered() {
+        let mut durability = Durability::new(Offset(0), None);
+        assert_eq!(durability.names_of(Offset(0)), NewNames::None);
+        durability.on_segment(Offset(0), NewNames::DirectoryAndFile);
+        assert_eq!(durability.names_of(Offset(0)), NewNames::DirectoryAndFile);
+        assert!(!durability.all_names_durable());
+        durability.on_synced(Offset(0), Offset(0));
+        assert_eq!(durability.names_of(Offset(0)), NewNames::None);
+        assert!(durability.all_names_durable());
     }
 }

@@ -9,16 +9,17 @@ use std::ops::Range;
 use bytes::Bytes;
 use ottla_protocol::types::Offset;
 
+use super::disk_state::{Trouble, trouble_of};
 use super::ends::{EndPlace, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
 use super::segment_indexes::IndexedBatch;
+use super::segment_names::FileKind;
 
 /// What the core wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEffect {
-    /// Make an empty segment and let readers know of it. Answered by [`LogEvent::SegmentCreated`] once its log file
-    /// can be written, and by [`LogEvent::NamesDurable`] once its name (and with `new_directory` the partition's
-    /// directory and `partition.metadata`, made by the way) survives a power cut.
+    /// Make an empty segment and let readers know of it, and with `new_directory` the partition's directory and
+    /// `partition.metadata` first. Answered by [`LogEvent::SegmentCreated`].
     CreateSegment {
         /// Its base offset.
         base: Offset,
@@ -42,6 +43,8 @@ pub enum LogEffect {
         base: Offset,
         /// Every record of the segment before this offset is covered.
         end: Offset,
+        /// Which names have to be made durable with it.
+        names: NewNames,
     },
     /// Ask for disk space ahead of the writes. Answered by [`LogEvent::Preallocated`].
     Preallocate {
@@ -79,8 +82,8 @@ pub enum LogEffect {
     WriteSnapshot {
         /// The offset that names it: the state is that before this record.
         offset: Offset,
-        /// The files to put in place, by their names' suffix; the last is Kafka's.
-        files: Vec<(&'static str, Bytes)>,
+        /// The files to put in place, in this order.
+        files: Vec<(FileKind, Bytes)>,
     },
     /// Remove producer state snapshots that newer ones have replaced.
     RemoveSnapshots {
@@ -110,6 +113,17 @@ pub enum LogEffect {
     Publish(PublishedEnds),
 }
 
+/// Which names a mark has to make durable beside the file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewNames {
+    /// None: a mark that told of them has been answered.
+    None,
+    /// The segment's file is new in the partition's directory.
+    File,
+    /// The directory is new as well.
+    DirectoryAndFile,
+}
+
 /// What became of an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEvent {
@@ -118,17 +132,12 @@ pub enum LogEvent {
         /// The segment.
         base: Offset,
     },
-    /// The segment's name survives a power cut.
-    NamesDurable {
-        /// The segment.
-        base: Offset,
-    },
     /// The write under way is complete.
     Written {
         /// The segment.
         base: Offset,
     },
-    /// What the segment holds before `end` survives a power cut (given its name).
+    /// What the segment holds before `end` survives a power cut, and so do the names that the mark told of.
     Synced {
         /// The segment.
         base: Offset,
@@ -144,8 +153,8 @@ pub enum LogEvent {
     Preallocated {
         /// The segment.
         base: Offset,
-        /// How far the file is reserved now, or why not.
-        outcome: Preallocation,
+        /// Whether the space is there.
+        result: Result<(), std::io::ErrorKind>,
     },
     /// The index files hold all entries.
     IndexesFlushed,
@@ -162,7 +171,7 @@ pub enum LogEvent {
         base: Offset,
     },
     /// What somebody found out about an older segment, for retention.
-    Facts(SegmentFacts),
+    Summary(SegmentSummary),
     /// An operation failed. The log takes no more appends until it is opened anew.
     Failed(StorageFailure),
     /// A reader, a recovery or the scrubber found damage. The log serves what lies before it and takes no appends.
@@ -174,7 +183,7 @@ pub enum LogEvent {
 
 /// A segment as far as the core knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentFacts {
+pub struct SegmentSummary {
     /// Its base offset.
     pub base: Offset,
     /// Its size in bytes, queued batches included; `None` until somebody looked.
@@ -183,53 +192,27 @@ pub struct SegmentFacts {
     pub max_timestamp: Option<i64>,
 }
 
-/// How reserving space ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preallocation {
-    /// The space is there.
-    Reserved {
-        /// Bytes before this one.
-        end: u64,
-    },
-    /// This file system can't.
-    Unsupported,
-    /// It failed otherwise, mostly for lack of space.
-    Refused,
-}
-
 /// An operation on a partition's files that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct StorageFailure {
     /// What was tried, and on which file.
     pub operation: String,
-    /// The kind of the system's error.
-    pub kind: std::io::ErrorKind,
     /// What the system said.
     pub message: String,
-    /// Whether a sync failed: then the whole data directory has failed, and nothing is tried again.
-    pub is_sync: bool,
+    /// What it means for the data directory. A failed sync fails it for good.
+    pub trouble: Trouble,
 }
 
 impl StorageFailure {
     /// A failure of anything but a sync.
     pub fn new(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
-        StorageFailure {
-            operation: operation.into(),
-            kind: error.kind(),
-            message: error.to_string(),
-            is_sync: false,
-        }
+        let (operation, message) = (operation.into(), error.to_string());
+        StorageFailure { operation, message, trouble: trouble_of(error) }
     }
 
-    /// A failure of a sync.
+    /// A failure of a sync, which nobody tries again.
     pub fn of_sync(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
-        StorageFailure { is_sync: true, ..StorageFailure::new(operation, error) }
-    }
-
-    /// Whether there was no room: the log goes on by itself when there is room again.
-    pub fn is_full(&self) -> bool {
-        use std::io::ErrorKind;
-        matches!(self.kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+        StorageFailure { trouble: Trouble::Failed, ..StorageFailure::new(operation, error) }
     }
 }

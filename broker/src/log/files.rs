@@ -1,70 +1,327 @@
 //! Carries out what a log's core decides: its files on the `Disk` seam, and what readers see.
 //!
 //! Submitting never waits; what became of an operation comes back as a [`LogEvent`] through the sink, from whatever
-//! thread the disk completes on. Marks for the flusher are handed to the caller, who knows it.
+//! thread the disk completes on. Marks for the flusher are handed to the caller, who knows it. Writes go straight to
+//! the disk; what takes several steps (a new segment, a snapshot) is a short task of its own.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use ottla_protocol::types::{Offset, TopicId};
-use ottla_runtime::{DiskRef, FileRef};
+use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+use ottla_runtime::{DiskRef, FileRef, Spawner};
+use smallvec::SmallVec;
+use tracing::warn;
 
-use super::effect::{LogEffect, LogEvent};
-use super::ends::PublishedEnds;
-use super::open::LogPlace;
+use super::checkpoint_files::encode_partition_metadata;
+use super::effect::{LogEffect, LogEvent, NewNames, StorageFailure};
+use super::flusher::FileKey;
+use super::index_writer::IndexWriter;
+use super::preallocation::PreallocationBudget;
+use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
-use super::view::{LogView, PublishedLog};
-use crate::config::TopicConfig;
+use super::segment_names::{
+    FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
+};
+use super::view::PublishedLog;
 
 /// Where events go. Called from the disk's threads: it must not block.
 pub type EventSink = Arc<dyn Fn(LogEvent) + Send + Sync>;
 
-/// A mark for the flusher: sync this file, and the log is durable up to `end` as far as this file is concerned.
+/// What the logs of one data directory share. Cheap to clone.
+#[derive(Clone)]
+pub struct LogContext {
+    /// Where the files are.
+    pub disk: DiskRef,
+    /// Runs what takes several steps.
+    pub spawner: Spawner,
+    /// Numbers the files that are open for writing.
+    pub keys: FileKeys,
+    /// The space that may be reserved ahead.
+    pub preallocation: Arc<PreallocationBudget>,
+}
+
+/// Draws the numbers that tell open files apart.
+#[derive(Debug, Clone, Default)]
+pub struct FileKeys(Arc<AtomicU64>);
+
+impl FileKeys {
+    fn draw(&self) -> FileKey {
+        FileKey(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A mark for the flusher: sync this file and these directories, and report [`LogEvent::Synced`].
 #[derive(Clone)]
 pub struct DurableMark {
-    /// The file.
+    /// Which file.
+    pub key: FileKey,
+    /// The file itself.
     pub file: FileRef,
+    /// The directories whose sync makes the file's name durable; none if it is.
+    pub names: SmallVec<[Arc<Path>; 1]>,
     /// The segment.
     pub base: Offset,
-    /// The end; to be reported in [`LogEvent::Synced`].
+    /// What the file is durable up to then.
     pub end: Offset,
 }
 
 /// The files of one log that is open.
 pub struct LogFiles {
-    disk: DiskRef,
+    context: LogContext,
     directory: Arc<Path>,
     topic_id: TopicId,
     policy: IndexPolicy,
     published: Arc<PublishedLog>,
+    /// Those that may still be written or synced, by base offset.
+    writable: Vec<Writable>,
+}
+
+/// A segment that is written, or was a moment ago.
+struct Writable {
+    key: FileKey,
+    segment: Arc<Segment>,
+    indexes: Arc<IndexWriter>,
 }
 
 impl LogFiles {
     pub(super) fn new(
-        disk: &DiskRef,
-        place: &LogPlace,
-        ends: PublishedEnds,
-        config: &TopicConfig,
-    ) -> (LogFiles, Arc<PublishedLog>) {
-        let name = Arc::clone(&place.name);
-        let published = Arc::new(PublishedLog::new(Arc::clone(disk), name, LogView::default(), ends, None));
-        let files = LogFiles {
-            disk: Arc::clone(disk),
-            directory: place.directory.as_path().into(),
-            topic_id: place.topic_id,
-            policy: IndexPolicy {
-                interval_bytes: config.index_interval_bytes,
-                bytes_max: config.segment_index_bytes,
-            },
-            published: Arc::clone(&published),
-        };
-        (files, published)
+        context: LogContext,
+        directory: Arc<Path>,
+        topic_id: TopicId,
+        policy: IndexPolicy,
+        published: Arc<PublishedLog>,
+    ) -> LogFiles {
+        LogFiles { context, directory, topic_id, policy, published, writable: Vec::new() }
+    }
+
+    /// The last segment of a log that was opened; its file is open for writing, its indexes are in memory. The files
+    /// have `offsets` and `times` entries.
+    pub(super) fn add_active(&mut self, segment: Arc<Segment>, offsets: usize, times: usize) {
+        let indexes = IndexWriter::new(Arc::clone(&segment), offsets, times);
+        self.writable.push(Writable { key: self.context.keys.draw(), segment, indexes });
     }
 
     /// Carries out one effect. A mark for the flusher comes back to the caller.
     pub fn carry_out(&mut self, effect: LogEffect, sink: &EventSink) -> Option<DurableMark> {
-        let _ = (effect, sink, &self.disk, &self.directory, &self.topic_id, &self.policy, &self.published);
+        match effect {
+            LogEffect::CreateSegment { base, new_directory } => {
+                self.create_segment(base, new_directory, sink);
+            }
+            LogEffect::Write { base, position, parts } => self.write(base, position, parts, sink),
+            LogEffect::MakeDurable { base, end, names } => return self.mark(base, end, names),
+            LogEffect::Preallocate { base, range } => {
+                let sink = Arc::clone(sink);
+                let done = move |result| sink(LogEvent::Preallocated { base, result: outcome(result) });
+                self.file_of(base).preallocate(range, Box::new(done));
+            }
+            LogEffect::Trim { base, size } => {
+                // It gives back space; if it can't, the space comes back with the segment's end.
+                self.file_of(base).truncate(size, Box::new(|_ignored| ()));
+            }
+            LogEffect::NoteBatches { base, batches } => self.note_batches(base, &batches, sink),
+            LogEffect::Seal { base, size } => self.seal(base, size),
+            LogEffect::FlushIndexes => self.flush_indexes(sink),
+            LogEffect::WriteSnapshot { offset, files } => self.write_snapshot(offset, files, sink),
+            LogEffect::RemoveSnapshots { below } => self.remove_snapshots(below),
+            LogEffect::WriteEpochs { epochs } => {
+                let bytes = Bytes::from(epochs.encode());
+                let path = self.directory.join(LEADER_EPOCH_CHECKPOINT);
+                self.run("leader epochs", LogEvent::EpochsWritten, sink, async move |disk, directory| {
+                    put_in_place(&disk, &path, bytes).await?;
+                    sync_directory(&disk, &directory).await
+                });
+            }
+            LogEffect::RetireSegment { base } => self.retire(base, sink),
+            LogEffect::RemoveRetired { base } => self.remove_retired(base),
+            LogEffect::Publish(ends) => self.published.publish_ends(ends),
+            LogEffect::PublishEpochs(epochs) => self.published.publish_epochs(epochs),
+        }
         None
+    }
+
+    fn create_segment(&mut self, base: Offset, new_directory: bool, sink: &EventSink) {
+        let segment = Arc::new(Segment::fresh(Arc::clone(&self.directory), base, self.policy));
+        self.add_active(Arc::clone(&segment), 0, 0);
+        self.published.publish_view(self.published.view().with(Arc::clone(&segment)));
+        let metadata = new_directory.then(|| Bytes::from(encode_partition_metadata(self.topic_id)));
+        self.run("new segment", LogEvent::SegmentCreated { base }, sink, async move |disk, directory| {
+            if let Some(metadata) = metadata {
+                let failed = |error| StorageFailure::new(format!("create {}", directory.display()), &error);
+                disk.create_directory_wait(&directory).await.map_err(failed)?;
+                put_in_place(&disk, &directory.join(PARTITION_METADATA), metadata).await?;
+            }
+            let path = segment.path(FileKind::Log);
+            // A file of that name can only be one that a crash left empty, or whose tail recovery cut off as a whole.
+            let opened = disk.open_wait(&path, OpenMode::Create).await;
+            let file =
+                opened.map_err(|error| StorageFailure::new(format!("create {}", path.display()), &error))?;
+            segment.set_file(file);
+            Ok(())
+        });
+    }
+
+    fn write(&self, base: Offset, position: u64, parts: Vec<Bytes>, sink: &EventSink) {
+        let (file, sink) = (self.file_of(base), Arc::clone(sink));
+        let path = file.path().to_owned();
+        let done = move |result: io::Result<()>| {
+            sink(match result {
+                Ok(()) => LogEvent::Written { base },
+                Err(error) => {
+                    let operation = format!("write {} at byte {position}", path.display());
+                    LogEvent::Failed(StorageFailure::new(operation, &error))
+                }
+            });
+        };
+        file.write_at(position, parts, Box::new(done));
+    }
+
+    fn mark(&self, base: Offset, end: Offset, names: NewNames) -> Option<DurableMark> {
+        let writable = self.writable_of(base);
+        let mut directories = SmallVec::new();
+        if names != NewNames::None {
+            directories.push(Arc::clone(&self.directory));
+        }
+        if names == NewNames::DirectoryAndFile
+            && let Some(parent) = self.directory.parent()
+        {
+            directories.push(Arc::from(parent));
+        }
+        Some(DurableMark { key: writable.key, file: self.file_of(base), names: directories, base, end })
+    }
+
+    fn note_batches(
+        &mut self,
+        base: Offset,
+        batches: &[super::segment_indexes::IndexedBatch],
+        sink: &EventSink,
+    ) {
+        let writable = self.writable_of(base);
+        let is_full = writable.segment.with_active_indexes(|indexes| {
+            batches.iter().for_each(|batch| indexes.on_batch(batch));
+            indexes.is_full()
+        });
+        if is_full == Some(true) {
+            sink(LogEvent::IndexFull { base });
+        }
+        if writable.indexes.is_due() {
+            writable.indexes.flush(&self.context.disk, &self.context.spawner, None);
+        }
+    }
+
+    fn seal(&mut self, base: Offset, size: u64) {
+        let writable = self.writable_of(base);
+        writable.segment.seal(size);
+        let segment = Arc::clone(&writable.segment);
+        // From then on they are read where they lie, by whoever needs them.
+        let forget = move || segment.set_indexes(Indexes::Unloaded);
+        writable.indexes.flush(&self.context.disk, &self.context.spawner, Some(Box::new(forget)));
+    }
+
+    fn flush_indexes(&mut self, sink: &EventSink) {
+        let sink = Arc::clone(sink);
+        match self.writable.last() {
+            Some(active) => {
+                let written = move || sink(LogEvent::IndexesFlushed);
+                active.indexes.flush(&self.context.disk, &self.context.spawner, Some(Box::new(written)));
+            }
+            None => sink(LogEvent::IndexesFlushed),
+        }
+    }
+
+    fn write_snapshot(&self, offset: Offset, files: Vec<(FileKind, Bytes)>, sink: &EventSink) {
+        let event = LogEvent::SnapshotWritten { offset };
+        self.run("producer snapshot", event, sink, async move |disk, directory| {
+            for (kind, bytes) in files {
+                let name = SegmentFileName::live(offset, kind).to_string();
+                put_in_place(&disk, &directory.join(name), bytes).await?;
+            }
+            sync_directory(&disk, &directory).await
+        });
+    }
+
+    fn remove_snapshots(&self, below: Offset) {
+        let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
+        let remove = async move {
+            let entries = disk.list_wait(&directory).await.unwrap_or_default();
+            for entry in entries {
+                let is_old = SegmentFileName::parse(&entry.name).is_some_and(|file| {
+                    matches!(file.kind, FileKind::ProducerSnapshot | FileKind::ProducerWindow)
+                        && file.base_offset < below
+                });
+                if is_old && let Err(error) = disk.remove_file_wait(&directory.join(&entry.name)).await {
+                    warn!(file = %directory.join(&entry.name).display(), %error, "old snapshot not removed");
+                }
+            }
+        };
+        let _running = self.context.spawner.spawn("remove-snapshots", remove);
+    }
+
+    fn retire(&mut self, base: Offset, sink: &EventSink) {
+        self.published.publish_view(self.published.view().without(base));
+        self.writable.retain(|writable| writable.segment.base() != base);
+        self.run("retire segment", LogEvent::SegmentRetired { base }, sink, async move |disk, directory| {
+            // The log goes first: without it the others are left over, and nothing is missing without them.
+            for kind in SEGMENT_KINDS {
+                let (from, to) = retired_names(&directory, base, kind);
+                match disk.rename_wait(&from, &to).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(StorageFailure::new(format!("rename {}", from.display()), &error));
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            sync_directory(&disk, &directory).await
+        });
+    }
+
+    fn remove_retired(&self, base: Offset) {
+        let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
+        let remove = async move {
+            for kind in SEGMENT_KINDS {
+                let (_, path) = retired_names(&directory, base, kind);
+                match disk.remove_file_wait(&path).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        warn!(file = %path.display(), %error, "not removed; the next start will try again");
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        };
+        let _running = self.context.spawner.spawn("remove-retired", remove);
+    }
+
+    /// Runs steps in a task and reports `event`, or what failed.
+    fn run<F>(
+        &self,
+        name: &'static str,
+        event: LogEvent,
+        sink: &EventSink,
+        steps: impl FnOnce(DiskRef, Arc<Path>) -> F,
+    ) where
+        F: Future<Output = Result<(), StorageFailure>> + Send + 'static,
+    {
+        let sink = Arc::clone(sink);
+        let steps = steps(Arc::clone(&self.context.disk), Arc::clone(&self.directory));
+        let task = async move {
+            sink(match steps.await {
+                Ok(()) => event,
+                Err(failure) => LogEvent::Failed(failure),
+            });
+        };
+        let _running = self.context.spawner.spawn(name, task);
+    }
+
+    fn writable_of(&self, base: Offset) -> &Writable {
+        let found = self.writable.iter().rev().find(|writable| writable.segment.base() == base);
+        found.expect("the core writes to segments that it had created or opened")
+    }
+
+    fn file_of(&self, base: Offset) -> FileRef {
+        self.writable_of(base).segment.open_file().expect("the core writes once a segment's file is open")
     }
 }
 
@@ -72,4 +329,39 @@ impl std::fmt::Debug for LogFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "LogFiles({})", self.directory.display())
     }
+}
+
+const SEGMENT_KINDS: [FileKind; 4] =
+    [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
+
+fn retired_names(directory: &Path, base: Offset, kind: FileKind) -> (PathBuf, PathBuf) {
+    let live = SegmentFileName::live(base, kind);
+    let deleted = SegmentFileName { stage: FileStage::Deleted, ..live };
+    (directory.join(live.to_string()), directory.join(deleted.to_string()))
+}
+
+fn outcome(result: io::Result<()>) -> Result<(), io::ErrorKind> {
+    result.map_err(|error| error.kind())
+}
+
+/// Writes a file whole: to a temporary name, synced, and renamed. Its name is durable once the directory is synced.
+pub(super) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> Result<(), StorageFailure> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(TEMPORARY_SUFFIX);
+    let temporary = PathBuf::from(temporary);
+    let failed = |error: io::Error| StorageFailure::new(format!("write {}", temporary.display()), &error);
+    let file = disk.open_wait(&temporary, OpenMode::Create).await.map_err(failed)?;
+    // One that a crash left may be longer.
+    file.truncate_wait(0).await.map_err(failed)?;
+    file.write_at_wait(0, vec![bytes]).await.map_err(failed)?;
+    let synced = disk.sync_file_wait(&file).await;
+    synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", temporary.display()), &error))?;
+    let renamed = disk.rename_wait(&temporary, path).await;
+    renamed.map_err(|error| StorageFailure::new(format!("rename to {}", path.display()), &error))
+}
+
+/// Makes the names in a directory durable.
+pub(super) async fn sync_directory(disk: &DiskRef, directory: &Path) -> Result<(), StorageFailure> {
+    let synced = disk.sync_directory_wait(directory).await;
+    synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", directory.display()), &error))
 }

@@ -1,16 +1,32 @@
 //! Opening a log that sleeps: what an append or a fetch needs is read from its directory, and nothing more.
+//!
+//! Everything read here but the log itself is derived from the log, and is rebuilt from it where it is gone, damaged or
+//! stale: indexes, producer state, leader epochs.
 
-use std::path::PathBuf;
+mod epochs;
+mod indexes;
+mod producers;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_protocol::types::TopicId;
-use ottla_runtime::{DiskRef, MonotonicTime};
+use ottla_protocol::types::{Offset, TopicId};
+use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+use ottla_runtime::{FileRef, MonotonicTime};
+use tracing::warn;
 
-use super::files::LogFiles;
-use super::partition_log::PartitionLog;
-use super::recovery::RecoverError;
+use self::indexes::ActiveIndexes;
+use super::effect::{SegmentSummary, StorageFailure};
+use super::files::{LogContext, LogFiles};
+use super::header_cursor::{HeaderCursor, NoHeader};
+use super::leader_epochs::LeaderEpochs;
+use super::partition_log::{Opened, PartitionLog};
+use super::producer_state::ProducerState;
+use super::recovery::{Listing, RecoverError, failed, recover};
+use super::segment::{Indexes, Segment};
+use super::segment_indexes::IndexPolicy;
 use super::sleeping::SleepingLog;
-use super::view::PublishedLog;
+use super::view::{LogView, PublishedLog};
 use crate::config::TopicConfig;
 
 /// What is fixed about a partition's log, and where it lies.
@@ -35,16 +51,189 @@ pub struct OpenLog {
     pub published: Arc<PublishedLog>,
 }
 
-/// Opens a log. `sleeping` is what recovery or `try_hibernate` said of it.
+/// Opens a log. `sleeping` is what recovery, a clean stop or `try_hibernate` said of it; if the directory turns out to
+/// be another, it is recovered first.
 pub async fn open(
-    disk: &DiskRef,
+    context: &LogContext,
     place: &LogPlace,
     sleeping: &SleepingLog,
     config: Arc<TopicConfig>,
     now: MonotonicTime,
 ) -> Result<OpenLog, RecoverError> {
-    let _ = now;
-    let core = PartitionLog::new(Arc::clone(&config), sleeping, Vec::new());
-    let (files, published) = LogFiles::new(disk, place, core.published_ends(), &config);
-    Ok(OpenLog { core, files, published })
+    let mut opening = Opening::new(context, place, &config);
+    if sleeping.segment_count == 0 {
+        return Ok(opening.finish(now, config, sleeping, Parts::default()));
+    }
+    let mut log = sleeping.clone();
+    if log.damage.is_none() && !opening.is_as(&log).await? {
+        warn!(log = %place.name, "the files are not as they were left; the log is recovered");
+        log = recover(&context.disk, place, Some(&log.ends)).await?.log;
+    }
+    let parts = opening.parts(&log, now).await?;
+    Ok(opening.finish(now, config, &log, parts))
+}
+
+/// What was read.
+#[derive(Default)]
+struct Parts {
+    segments: Vec<Arc<Segment>>,
+    active: Option<ActiveIndexes>,
+    first_timestamp: Option<i64>,
+    producers: ProducerState,
+    snapshot: Option<Offset>,
+    epochs: LeaderEpochs,
+    epochs_are_dirty: bool,
+}
+
+/// One log's opening.
+struct Opening<'a> {
+    context: &'a LogContext,
+    place: &'a LogPlace,
+    directory: Arc<Path>,
+    policy: IndexPolicy,
+    listing: Listing,
+}
+
+impl<'a> Opening<'a> {
+    fn new(context: &'a LogContext, place: &'a LogPlace, config: &TopicConfig) -> Opening<'a> {
+        let policy = IndexPolicy {
+            interval_bytes: config.index_interval_bytes,
+            bytes_max: config.segment_index_bytes,
+        };
+        let directory = Arc::from(place.directory.as_path());
+        Opening { context, place, directory, policy, listing: Listing::default() }
+    }
+
+    /// Whether the newest segment is the one that was left, and as long.
+    async fn is_as(&mut self, log: &SleepingLog) -> Result<bool, RecoverError> {
+        self.list().await?;
+        if self.listing.segments.last() != Some(&log.ends.active_base) {
+            return Ok(false);
+        }
+        let segment = Segment::existing(Arc::clone(&self.directory), log.ends.active_base);
+        let (_, size) = self.open_for_writing(&segment).await?;
+        Ok(size == u64::from(log.ends.safe_position))
+    }
+
+    async fn list(&mut self) -> Result<(), RecoverError> {
+        self.listing = Listing::read(&self.context.disk, &self.directory).await?.unwrap_or_default();
+        Ok(())
+    }
+
+    async fn parts(&mut self, log: &SleepingLog, now: MonotonicTime) -> Result<Parts, RecoverError> {
+        self.list().await?;
+        let bases = self.listing.segments.iter();
+        let segments: Vec<Arc<Segment>> =
+            bases.map(|base| Arc::new(Segment::existing(Arc::clone(&self.directory), *base))).collect();
+        let mut parts = Parts { segments, ..Parts::default() };
+        let Some(active) = parts.segments.last().filter(|_| log.damage.is_none()).cloned() else {
+            return Ok(parts);
+        };
+        let (file, size) = self.open_for_writing(&active).await?;
+        parts.first_timestamp = first_timestamp(&file, size).await?;
+        let loaded = indexes::load(&self.context.disk, &active, &file, size, self.policy).await?;
+        active.set_file(file);
+        active.set_indexes(Indexes::Active(Box::new(loaded.indexes.clone())));
+        parts.active = Some(loaded);
+        if log.has_producers {
+            (parts.producers, parts.snapshot) =
+                producers::load(self.context, &self.directory, &self.listing, &parts.segments, log, now)
+                    .await?;
+        }
+        (parts.epochs, parts.epochs_are_dirty) =
+            epochs::load(self.context, &self.directory, &parts.segments, log).await?;
+        Ok(parts)
+    }
+
+    async fn open_for_writing(&self, segment: &Segment) -> Result<(FileRef, u64), StorageFailure> {
+        let path = segment.path(super::segment_names::FileKind::Log);
+        let opened = self.context.disk.open_wait(&path, OpenMode::Write).await;
+        let file = opened.map_err(|error| failed("open", &path, &error))?;
+        let size = file.len_wait().await.map_err(|error| failed("look at", &path, &error))?;
+        Ok((file, size))
+    }
+
+    fn finish(
+        self,
+        now: MonotonicTime,
+        config: Arc<TopicConfig>,
+        log: &SleepingLog,
+        parts: Parts,
+    ) -> OpenLog {
+        let Parts { segments, active, first_timestamp, producers, snapshot, epochs, epochs_are_dirty } =
+            parts;
+        let summaries = summaries(&segments, log, active.as_ref());
+        let view = LogView::new(segments);
+        let opened = Opened {
+            config,
+            log: log.clone(),
+            segments: summaries,
+            producers,
+            snapshot,
+            epochs: epochs.clone(),
+            epochs_are_dirty,
+            first_timestamp,
+            budget: Arc::clone(&self.context.preallocation),
+            jitter_seed: jitter_seed(self.place),
+        };
+        let core = PartitionLog::new(now, opened);
+        let published = Arc::new(PublishedLog::new(
+            Arc::clone(&self.context.disk),
+            Arc::clone(&self.place.name),
+            view,
+            core.published_ends(),
+            epochs,
+            log.damage.as_deref().copied(),
+        ));
+        let mut files = LogFiles::new(
+            self.context.clone(),
+            Arc::clone(&self.directory),
+            self.place.topic_id,
+            self.policy,
+            Arc::clone(&published),
+        );
+        if let Some((active, loaded)) = published.view().segments().last().zip(active) {
+            files.add_active(Arc::clone(active), loaded.offsets_in_file, loaded.times_in_file);
+        }
+        OpenLog { core, files, published }
+    }
+}
+
+/// What retention knows of the segments without looking at more files.
+fn summaries(
+    segments: &[Arc<Segment>],
+    log: &SleepingLog,
+    active: Option<&ActiveIndexes>,
+) -> Vec<SegmentSummary> {
+    let unknown =
+        |segment: &Arc<Segment>| SegmentSummary { base: segment.base(), size: None, max_timestamp: None };
+    let mut summaries: Vec<SegmentSummary> = segments.iter().map(unknown).collect();
+    if let Some(first) = summaries.first_mut() {
+        first.max_timestamp = log.oldest_segment_timestamp;
+    }
+    if let Some((last, active)) = summaries.last_mut().zip(active) {
+        last.size = Some(log.ends.safe_position.into());
+        last.max_timestamp = Some(active.indexes.largest_timestamp().map_or(-1, |largest| largest.timestamp));
+    }
+    summaries
+}
+
+/// The largest timestamp of a segment's first batch, if that has one.
+async fn first_timestamp(file: &FileRef, size: u64) -> Result<Option<i64>, StorageFailure> {
+    if size == 0 {
+        return Ok(None);
+    }
+    match HeaderCursor::new(file, size).at(0).await {
+        Ok(found) => Ok(Some(found.header.max_timestamp).filter(|timestamp| *timestamp >= 0)),
+        // Readers will find what is wrong with it.
+        Err(NoHeader::Bad(_)) => Ok(None),
+        Err(NoHeader::Io(error)) => Err(failed("read", file.path(), &error)),
+    }
+}
+
+/// The same for a partition in every run.
+fn jitter_seed(place: &LogPlace) -> u64 {
+    let topic = u128::from_be_bytes(place.topic_id.0);
+    let name = place.name.bytes().fold(0_u64, |hash, byte| hash.rotate_left(5) ^ u64::from(byte));
+    (topic as u64) ^ name
 }

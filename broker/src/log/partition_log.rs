@@ -10,37 +10,35 @@
 //! log anew (`recovery`, then `open`), which reads back what is there, producer state included.
 
 mod active;
+mod rest;
 mod retiring;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_protocol::record::BatchHeader;
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::MonotonicTime;
 
-use self::active::ActiveSegment;
+use self::active::{Active, Spare};
+use self::rest::Preparing;
 use self::retiring::Retiring;
 use super::batch_validation::ValidatedBatch;
 use super::durability::Durability;
-use super::effect::{LogEffect, LogEvent, SegmentFacts, StorageFailure};
+use super::effect::{LogEffect, LogEvent, NewNames, SegmentSummary, StorageFailure};
 use super::ends::{EndPlace, LogEnds, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
+use super::preallocation::PreallocationBudget;
 use super::producer_state::{BatchIdentity, Outcome, ProducerState, RetainedBatch, SequenceError};
+use super::safe_ends::PartitionEnds;
 use super::segment_indexes::IndexedBatch;
 use super::sleeping::SleepingLog;
 use super::write_queue::WriteQueue;
 use crate::config::{FlushPolicy, TopicConfig};
 use crate::planted;
-
-/// The moment at which something happens: the monotonic one for deadlines, the calendar's for timestamps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogTime {
-    /// Never goes back.
-    pub now: MonotonicTime,
-    /// Milliseconds since the Unix epoch.
-    pub wall_ms: i64,
-}
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +64,7 @@ pub enum AppendOutcome {
 /// Why a batch was not appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The batch is larger than a segment may be (`segment.bytes`).
+    /// The batch is larger than a segment may be (`segment.bytes`). Wire: RECORD_LIST_TOO_LARGE (18).
     #[error("a batch of {size} bytes, expected at most {segment_bytes}, the topic's segment.bytes")]
     LargerThanSegment {
         /// The batch's size.
@@ -77,21 +75,40 @@ pub enum AppendError {
     /// The producer's epoch or sequence is not the one that comes next.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
-    /// The offsets have run out.
+    /// The offsets have run out. Wire: INVALID_RECORD (87).
     #[error("the log ends at {log_end}, and no offsets are left for the batch")]
     OffsetsExhausted {
         /// Where the log ends.
         log_end: Offset,
     },
-    /// An operation on the log's files failed, and the log has not been opened anew since.
+    /// An operation on the log's files failed, and the log has not been opened anew since. Wire: KAFKA_STORAGE_ERROR.
     #[error(transparent)]
     Storage(#[from] StorageFailure),
-    /// Part of the log is damaged, so it can only be read.
+    /// Part of the log is damaged, so it can only be read. Wire: KAFKA_STORAGE_ERROR.
     #[error("the log is damaged from offset {offset} on and takes no appends")]
     Damaged {
         /// The first offset that can't be served.
         offset: Offset,
     },
+}
+
+/// What a log is made of when it is opened.
+pub(super) struct Opened {
+    pub(super) config: Arc<TopicConfig>,
+    pub(super) log: SleepingLog,
+    /// Oldest first; empty if there is no directory.
+    pub(super) segments: Vec<SegmentSummary>,
+    pub(super) producers: ProducerState,
+    pub(super) epochs: LeaderEpochs,
+    /// Whether `leader-epoch-checkpoint` lacks some of them.
+    pub(super) epochs_are_dirty: bool,
+    /// The newest producer snapshot, if it was usable.
+    pub(super) snapshot: Option<Offset>,
+    /// The largest timestamp of the active segment's first batch, if it has one.
+    pub(super) first_timestamp: Option<i64>,
+    pub(super) budget: Arc<PreallocationBudget>,
+    /// Tells partitions apart, so that their segments don't all roll at once.
+    pub(super) jitter_seed: u64,
 }
 
 /// One partition's log; see the module's text.
@@ -102,20 +119,26 @@ pub struct PartitionLog {
     /// What the next batch gets.
     next_offset: Offset,
     /// Oldest first; the last one takes the appends. Empty until the first append.
-    segments: VecDeque<SegmentFacts>,
-    active: ActiveSegment,
+    segments: VecDeque<SegmentSummary>,
+    total_bytes: Option<u64>,
+    active: Active,
+    budget: Arc<PreallocationBudget>,
+    jitter_seed: u64,
     queue: WriteQueue,
     in_flight: Option<InFlight>,
+    /// Space reserved for segments that are sealed and not yet written to their end.
+    spare: VecDeque<Spare>,
     durability: Durability,
     /// Ends of batches that the high watermark has not reached, oldest first.
     boundaries: VecDeque<EndPlace>,
+    /// Ends of writes that are not durable, oldest first, with their leader epochs.
+    written: VecDeque<(EndPlace, LeaderEpoch)>,
+    durable: (EndPlace, LeaderEpoch),
     high_watermark: EndPlace,
     log_end: EndPlace,
     producers: ProducerState,
     epochs: LeaderEpochs,
-    /// Whether `leader-epoch-checkpoint` lacks what `epochs` has. It is written at a roll and before sleep; recovery
-    /// reads newer epochs off the log.
-    epochs_are_dirty: bool,
+    preparing: Preparing,
     retiring: Retiring,
     failure: Option<StorageFailure>,
     damage: Option<EndPlace>,
@@ -132,37 +155,34 @@ struct InFlight {
 }
 
 impl PartitionLog {
-    /// A partition that nothing was ever appended to.
-    pub fn absent(config: Arc<TopicConfig>) -> PartitionLog {
-        PartitionLog::new(config, &SleepingLog::ABSENT, Vec::new())
-    }
-
-    pub(super) fn new(
-        config: Arc<TopicConfig>,
-        sleeping: &SleepingLog,
-        segments: Vec<SegmentFacts>,
-    ) -> PartitionLog {
-        let end =
-            EndPlace { offset: sleeping.log_end, base: sleeping.active_base, position: sleeping.active_size };
+    pub(super) fn new(now: MonotonicTime, opened: Opened) -> PartitionLog {
+        let Opened { config, log, segments, producers, epochs, epochs_are_dirty, .. } = opened;
+        let end = log.end_place();
         let active_base = segments.last().map(|segment| segment.base);
         PartitionLog {
             config,
-            ends: sleeping.ends(),
-            next_offset: sleeping.log_end,
+            ends: log.log_ends(),
+            next_offset: end.offset,
             segments: segments.into(),
-            active: ActiveSegment::new(sleeping.active_base, sleeping.active_size, None),
+            total_bytes: log.total_bytes,
+            active: Active::opened(now, end.base, end.position, opened.first_timestamp),
+            budget: opened.budget,
+            jitter_seed: opened.jitter_seed,
             queue: WriteQueue::default(),
             in_flight: None,
-            durability: Durability::new(sleeping.log_end, active_base),
+            spare: VecDeque::new(),
+            durability: Durability::new(end.offset, active_base),
             boundaries: VecDeque::new(),
+            written: VecDeque::new(),
+            durable: (end, log.ends.leader_epoch),
             high_watermark: end,
             log_end: end,
-            producers: ProducerState::default(),
-            epochs: LeaderEpochs::default(),
-            epochs_are_dirty: false,
+            producers,
+            epochs,
+            preparing: Preparing::new(epochs_are_dirty, opened.snapshot),
             retiring: Retiring::default(),
             failure: None,
-            damage: sleeping.damage,
+            damage: log.damage.as_deref().copied(),
             publish: true,
             effects: Vec::new(),
         }
@@ -171,11 +191,24 @@ impl PartitionLog {
     /// The configs in effect from now on.
     pub fn set_config(&mut self, config: Arc<TopicConfig>) {
         self.config = config;
+        self.advance_safe_end();
     }
 
     /// Where it begins and ends.
     pub fn ends(&self) -> LogEnds {
         self.ends
+    }
+
+    /// What a sync has covered, for the safe-end checkpoint.
+    pub fn durable_ends(&self) -> PartitionEnds {
+        let (end, leader_epoch) = self.durable;
+        PartitionEnds {
+            log_start: self.ends.log_start,
+            safe_end: end.offset,
+            active_base: end.base,
+            safe_position: u32::try_from(end.position).expect("a segment is no larger than segment.bytes"),
+            leader_epoch,
+        }
     }
 
     /// Why it takes no more appends, if an operation failed.
@@ -194,8 +227,13 @@ impl PartitionLog {
     }
 
     /// The segments, oldest first; the last takes the appends.
-    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &SegmentFacts> {
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &SegmentSummary> {
         self.segments.iter()
+    }
+
+    /// The leader epochs that wrote it.
+    pub fn epochs(&self) -> &LeaderEpochs {
+        &self.epochs
     }
 
     /// What the high watermark of a partition without other replicas is.
@@ -203,11 +241,16 @@ impl PartitionLog {
         if planted::HIGH_WATERMARK_FROM_LOG_END { self.ends.log_end } else { self.ends.safe_end }
     }
 
+    /// Forgets producers that have written nothing for so long.
+    pub fn expire_producers(&mut self, now: MonotonicTime, expiration: Duration) -> usize {
+        self.producers.expire(now, expiration)
+    }
+
     /// Queues a batch at the log's end, as the leader of `leader_epoch`.
     pub fn append(
         &mut self,
-        time: LogTime,
-        batch: ValidatedBatch,
+        now: MonotonicTime,
+        batch: &ValidatedBatch,
         leader_epoch: LeaderEpoch,
     ) -> Result<AppendOutcome, AppendError> {
         self.check_writable()?;
@@ -217,69 +260,63 @@ impl PartitionLog {
             Outcome::Duplicate(original) => return Ok(duplicate_of(&original)),
             Outcome::Refused(error) => return Err(AppendError::Sequence(error)),
         }
-        let base_offset = self.next_offset;
-        let size = batch.total_size();
-        if size > self.config.segment_bytes as usize {
-            return Err(AppendError::LargerThanSegment { size, segment_bytes: self.config.segment_bytes });
+        let (size, segment_bytes) = (batch.total_size(), self.config.segment_bytes);
+        if size > segment_bytes as usize {
+            return Err(AppendError::LargerThanSegment { size, segment_bytes });
         }
-        let count = i64::from(batch.header.last_offset_delta) + 1;
-        let next = base_offset.0.checked_add(count).filter(|next| *next < i64::MAX);
-        let Some(next) = next.map(Offset) else {
+        let base_offset = self.next_offset;
+        let next = base_offset.0.checked_add(i64::from(batch.header.last_offset_delta) + 1);
+        let Some(next) = next.filter(|next| *next < i64::MAX).map(Offset) else {
             return Err(AppendError::OffsetsExhausted { log_end: base_offset });
         };
-        self.roll_if_due(time, &batch, next);
-        self.producers.append(time.now, &identity, base_offset, batch.header.max_timestamp);
-        if self.epochs.assign(leader_epoch, base_offset) {
-            self.epochs_are_dirty = true;
-            self.effects.push(LogEffect::PublishEpochs(self.epochs.clone()));
+        if self.segments.is_empty() || self.must_roll(now, batch, next) {
+            self.start_segment(now);
         }
-        self.queue_batch(&batch, base_offset, next, leader_epoch);
+        self.producers.append(now, &identity, base_offset, batch.header.max_timestamp);
+        self.note_epoch(leader_epoch, base_offset);
+        self.queue_batch(batch, base_offset, next, leader_epoch);
         Ok(AppendOutcome::Appended { base_offset, last_offset: next.plus(-1) })
     }
 
-    /// Notes what became of an effect. `time` decides when what is to be done later is due.
-    pub fn on_event(&mut self, time: LogTime, event: LogEvent) {
+    /// Notes what became of an effect. `now` decides when what is to be done later is due.
+    pub fn on_event(&mut self, now: MonotonicTime, event: LogEvent) {
         match event {
-            LogEvent::SegmentCreated { base } => {
-                if base == self.active.base {
-                    self.active.is_open = true;
-                }
-            }
-            LogEvent::NamesDurable { base } => {
-                self.durability.on_names_durable(base);
-                self.advance_safe_end();
-            }
-            LogEvent::Written { base } => self.on_written(base),
+            LogEvent::SegmentCreated { base } => self.on_segment_created(base),
+            LogEvent::Written { base } => self.on_written(now, base),
             LogEvent::Synced { base, end } => {
                 self.durability.on_synced(base, end);
                 self.advance_safe_end();
             }
-            LogEvent::SegmentRetired { base } => {
-                let delay = std::time::Duration::from_millis(self.config.file_delete_delay_ms);
-                self.retiring.on_retired(base, time.now.after(delay));
+            LogEvent::Preallocated { base, result } => {
+                let result = result.map_err(std::io::Error::from);
+                self.on_preallocated(base, &result);
             }
-            LogEvent::Facts(facts) => self.note_facts(facts),
+            LogEvent::IndexFull { base } => self.active.index_is_full |= base == self.active.base,
+            LogEvent::IndexesFlushed => self.preparing.on_indexes_flushed(),
+            LogEvent::EpochsWritten => self.preparing.on_epochs_written(),
+            LogEvent::SnapshotWritten { offset } => {
+                if let Some(below) = self.preparing.on_snapshot_written(offset) {
+                    self.effects.push(LogEffect::RemoveSnapshots { below });
+                }
+            }
+            LogEvent::SegmentRetired { base } => {
+                let delay = Duration::from_millis(self.config.file_delete_delay_ms);
+                self.retiring.on_retired(base, now.after(delay));
+            }
+            LogEvent::Summary(summary) => self.note_summary(summary),
             LogEvent::Failed(failure) => self.fail(failure),
             LogEvent::Damaged { place } => {
                 let is_first = self.damage.is_none_or(|known| place.offset < known.offset);
                 self.damage = if is_first { Some(place) } else { self.damage };
             }
-            LogEvent::IndexFull { base } => {
-                self.active.index_is_full |= base == self.active.base;
-            }
-            LogEvent::Preallocated { .. }
-            | LogEvent::IndexesFlushed
-            | LogEvent::SnapshotWritten { .. }
-            | LogEvent::EpochsWritten => {}
         }
         self.ends.assert_in_order();
     }
 
-    /// Moves the high watermark on; what lies before it was safe on every in-sync replica. It never moves back, and
+    /// Moves the high watermark on: what lies before it is safe on every in-sync replica. It never moves back, and
     /// never past what is safe here.
     pub fn advance_high_watermark(&mut self, to: Offset) {
-        let limit = if planted::HIGH_WATERMARK_FROM_LOG_END { self.ends.log_end } else { self.ends.safe_end };
-        let to = to.min(limit);
+        let to = to.min(self.sole_replica_high_watermark());
         if to <= self.ends.high_watermark {
             return;
         }
@@ -288,28 +325,6 @@ impl PartitionLog {
         while let Some(end) = self.boundaries.pop_front_if(|end| end.offset <= to) {
             self.high_watermark = end;
         }
-        self.high_watermark.offset = to;
-        self.publish = true;
-        self.ends.assert_in_order();
-    }
-
-    /// Starts a new segment, so that retention can take the one that is active now. Nothing happens if that is empty.
-    pub fn roll(&mut self, time: LogTime) {
-        if self.check_writable().is_ok() && self.active.size > 0 {
-            self.start_segment(time);
-        }
-    }
-
-    /// Makes `to` the first offset that may be read, and takes the segments before it out of the log, oldest first and
-    /// each durably before the next, so that no hole can appear. Never beyond the high watermark; the active segment
-    /// stays.
-    pub fn advance_log_start(&mut self, to: Offset) {
-        let to = to.min(self.ends.high_watermark);
-        if to <= self.ends.log_start {
-            return;
-        }
-        self.ends.log_start = to;
-        self.ends.local_log_start = to;
         self.publish = true;
         self.ends.assert_in_order();
     }
@@ -329,43 +344,14 @@ impl PartitionLog {
     /// What is to be carried out now, in order: once a turn, after everything that arrived.
     pub fn take_effects(&mut self, effects: &mut Vec<LogEffect>) {
         effects.append(&mut self.effects);
-        if self.failure.is_some() {
-            return;
-        }
         if self.publish {
             self.publish = false;
             effects.push(LogEffect::Publish(self.published_ends()));
         }
-        self.retire_next(effects);
-        self.write_next(effects);
-    }
-
-    /// Puts the log to sleep, if nothing is under way and everything is written, durable and below the high watermark.
-    /// Otherwise it says `None`, and asks (by effects) for what a sleeping log needs: call it again once they are
-    /// answered. The value must not be used after it has said `Some`. Also how a log is closed.
-    pub fn try_hibernate(&mut self) -> Option<SleepingLog> {
-        let LogEnds { log_start, high_watermark, durable_end, log_end, .. } = self.ends;
-        let quiet = self.failure.is_none()
-            && self.queue.is_empty()
-            && self.in_flight.is_none()
-            && high_watermark == log_end
-            && durable_end == log_end
-            && self.durability.all_names_durable()
-            && self.retiring.is_idle();
-        if !quiet {
-            return None;
+        if self.failure.is_none() {
+            self.retire_next(effects);
+            self.write_next(effects);
         }
-        Some(SleepingLog {
-            log_start,
-            log_end,
-            active_base: self.active.base,
-            active_size: self.active.size,
-            total_size: self.segments.iter().map(|segment| segment.size).sum(),
-            last_epoch: self.epochs.latest().map_or(LeaderEpoch::UNKNOWN, |latest| latest.epoch),
-            oldest_segment_max_timestamp: self.segments.front().and_then(|segment| segment.max_timestamp),
-            has_directory: !self.segments.is_empty(),
-            damage: self.damage,
-        })
     }
 
     fn check_writable(&self) -> Result<(), AppendError> {
@@ -375,72 +361,140 @@ impl PartitionLog {
         self.damage.map_or(Ok(()), |place| Err(AppendError::Damaged { offset: place.offset }))
     }
 
-    fn roll_if_due(&mut self, time: LogTime, batch: &ValidatedBatch, next: Offset) {
-        if self.segments.is_empty() || self.active.must_roll(&self.config, time, batch, next) {
-            self.start_segment(time);
-        }
+    fn must_roll(&self, now: MonotonicTime, batch: &ValidatedBatch, next: Offset) -> bool {
+        let policy = active::roll_policy(&self.config, self.jitter_seed, self.active.base);
+        self.active.roll_before(policy, now, batch, next).is_some()
     }
 
-    fn start_segment(&mut self, time: LogTime) {
-        let new_directory = self.segments.is_empty();
-        if !new_directory {
-            let ActiveSegment { base, size, .. } = self.active;
-            self.effects.push(LogEffect::Seal { base, size });
-        }
+    fn start_segment(&mut self, now: MonotonicTime) {
         let base = self.next_offset;
-        self.active = ActiveSegment::fresh(base, time);
-        self.segments.push_back(SegmentFacts { base, size: Some(0), max_timestamp: Some(-1) });
-        self.durability.on_segment(base);
+        let new_directory = self.segments.is_empty();
+        let names = if new_directory { NewNames::DirectoryAndFile } else { NewNames::File };
+        let names =
+            if planted::NO_DIRECTORY_SYNC_AFTER_ROLL && !new_directory { NewNames::None } else { names };
+        if !new_directory {
+            self.seal_active();
+            self.write_snapshot(now, base);
+            self.write_epochs();
+        }
+        self.active = Active::fresh(now, base);
+        self.segments.push_back(SegmentSummary { base, size: Some(0), max_timestamp: Some(-1) });
+        self.durability.on_segment(base, names);
         self.effects.push(LogEffect::CreateSegment { base, new_directory });
+    }
+
+    fn seal_active(&mut self) {
+        let (base, size) = (self.active.base, self.active.size);
+        self.effects.push(LogEffect::Seal { base, size });
+        self.spare.push_back(Spare { base, size, preallocation: self.active.preallocation.clone() });
+        self.trim_spare();
+    }
+
+    fn note_epoch(&mut self, leader_epoch: LeaderEpoch, base_offset: Offset) {
+        if self.epochs.assign(leader_epoch, base_offset) {
+            self.preparing.epochs_are_dirty = true;
+            self.effects.push(LogEffect::PublishEpochs(self.epochs.clone()));
+        }
     }
 
     fn queue_batch(&mut self, batch: &ValidatedBatch, base_offset: Offset, next: Offset, epoch: LeaderEpoch) {
         let indexed = self.active.note_batch(batch, base_offset);
-        if let Some(facts) = self.segments.back_mut() {
-            facts.size = Some(self.active.size);
-            facts.max_timestamp = facts.max_timestamp.map(|known| known.max(batch.header.max_timestamp));
+        let timestamp = batch.header.max_timestamp;
+        if let Some(active) = self.segments.back_mut() {
+            active.size = Some(self.active.size);
+            active.max_timestamp = active.max_timestamp.map(|known| known.max(timestamp));
         }
+        self.total_bytes = self.total_bytes.map(|total| total + u64::from(indexed.bytes));
         let end = EndPlace { offset: next, base: self.active.base, position: self.active.size };
         self.queue.push(batch.head(base_offset, epoch), batch.records.clone(), indexed, end);
         self.boundaries.push_back(end);
         self.next_offset = next;
     }
 
-    fn on_written(&mut self, base: Offset) {
+    fn on_segment_created(&mut self, base: Offset) {
+        if base != self.active.base || self.failure.is_some() {
+            return;
+        }
+        self.active.is_open = true;
+        // With a batch on its way the mark that follows the batch speaks for the name as well.
+        let names = self.durability.names_of(base);
+        if self.queue.is_empty() && names != NewNames::None {
+            self.effects.push(LogEffect::MakeDurable { base, end: base, names });
+        }
+    }
+
+    fn on_written(&mut self, now: MonotonicTime, base: Offset) {
         let Some(InFlight { end, batches }) = self.in_flight.take_if(|write| write.end.base == base) else {
             return;
         };
+        self.preparing.indexes_are_dirty = true;
         self.effects.push(LogEffect::NoteBatches { base, batches });
         self.producers.on_written(end.offset);
         self.log_end = end;
         self.ends.log_end = end.offset;
         self.publish = true;
-        self.effects.push(LogEffect::MakeDurable { base, end: end.offset });
+        let epoch = self.epochs.epoch_for(end.offset.plus(-1)).unwrap_or(LeaderEpoch::UNKNOWN);
+        self.written.push_back((end, epoch));
+        let names = self.durability.names_of(base);
+        self.effects.push(LogEffect::MakeDurable { base, end: end.offset, names });
+        self.reserve_ahead(now, end);
         self.advance_safe_end();
     }
 
     fn advance_safe_end(&mut self) {
+        let durable_end = self.durability.durable_end().min(self.ends.log_end);
+        while let Some(durable) = self.written.pop_front_if(|(end, _)| end.offset <= durable_end) {
+            self.durable = durable;
+        }
         let ends = &mut self.ends;
-        ends.durable_end = self.durability.durable_end().min(ends.log_end);
+        ends.durable_end = durable_end;
         let safe = match self.config.flush_policy {
+            FlushPolicy::Group if planted::ANSWER_BEFORE_FSYNC => ends.log_end,
             FlushPolicy::Group => ends.durable_end,
             FlushPolicy::Os => ends.log_end,
         };
-        // A change of the policy from `os` to `group` must not take back what was called safe.
+        // A change of the policy from `os` to `group` doesn't take back what was called safe.
         ends.safe_end = ends.safe_end.max(safe);
     }
 
-    fn note_facts(&mut self, facts: SegmentFacts) {
-        let place = self.segments.binary_search_by_key(&facts.base, |segment| segment.base);
-        let Some(known) = place.ok().and_then(|place| self.segments.get_mut(place)) else { return };
-        known.size = known.size.or(facts.size);
-        known.max_timestamp = known.max_timestamp.or(facts.max_timestamp);
+    /// Space ahead of the writes, where the partition's rate is worth it.
+    fn reserve_ahead(&mut self, now: MonotonicTime, end: EndPlace) {
+        if end.base == self.active.base {
+            let limit = u64::from(self.config.segment_bytes);
+            if let Some(range) = self.active.preallocation.on_append(now, end.position, limit, &self.budget) {
+                self.effects.push(LogEffect::Preallocate { base: end.base, range });
+            }
+        } else {
+            self.trim_spare();
+        }
+    }
+
+    fn on_preallocated(&mut self, base: Offset, result: &std::io::Result<()>) {
+        if base == self.active.base {
+            self.active.preallocation.on_answer(result, &self.budget);
+        } else if let Some(spare) = self.spare.iter_mut().find(|spare| spare.base == base) {
+            spare.preallocation.on_answer(result, &self.budget);
+        }
+    }
+
+    /// Gives back what is left of the space reserved for sealed segments, once they are written to their end.
+    fn trim_spare(&mut self) {
+        let log_end = self.log_end;
+        let is_written = |spare: &mut Spare| {
+            spare.base < log_end.base || (spare.base == log_end.base && spare.size == log_end.position)
+        };
+        while let Some(mut spare) = self.spare.pop_front_if(is_written) {
+            if spare.preallocation.give_back(&self.budget).is_some() {
+                self.effects.push(LogEffect::Trim { base: spare.base, size: spare.size });
+            }
+        }
     }
 
     fn fail(&mut self, failure: StorageFailure) {
         self.queue.clear();
         self.in_flight = None;
         self.effects.clear();
+        self.active.preallocation.give_back(&self.budget);
         // The first failure is the cause; later ones are its consequences.
         self.failure.get_or_insert(failure);
     }
@@ -449,21 +503,10 @@ impl PartitionLog {
         PublishedEnds {
             log_start: self.ends.log_start,
             local_log_start: self.ends.local_log_start,
-            high_watermark: self.high_watermark,
-            last_stable_offset: self.high_watermark,
+            high_watermark: EndPlace { offset: self.ends.high_watermark, ..self.high_watermark },
+            last_stable_offset: EndPlace { offset: self.ends.last_stable_offset, ..self.high_watermark },
             log_end: self.log_end,
         }
-    }
-
-    fn retire_next(&mut self, effects: &mut Vec<LogEffect>) {
-        let (Some(first), Some(second)) = (self.segments.front(), self.segments.get(1)) else { return };
-        if self.retiring.is_under_way() || second.base > self.ends.log_start {
-            return;
-        }
-        let base = first.base;
-        self.segments.pop_front();
-        self.retiring.start(base);
-        effects.push(LogEffect::RetireSegment { base });
     }
 
     fn write_next(&mut self, effects: &mut Vec<LogEffect>) {
@@ -476,8 +519,8 @@ impl PartitionLog {
         effects.push(LogEffect::Write { base, position, parts: write.parts });
     }
 
-    /// Whether the segment's file is open. Only the active one can be otherwise: it is asked for before its first
-    /// batch, and the one before it has been written to.
+    /// Whether the segment's file is open. Only the active one's can be otherwise: the one before it was open when it
+    /// took its first batch, or is itself waited for, as a write never overtakes another.
     fn can_write(&self, base: Offset) -> bool {
         base != self.active.base || self.active.is_open
     }

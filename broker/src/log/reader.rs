@@ -5,11 +5,19 @@
 //! disk are then served as bytes, already checked. Damage that is found is noted in the [`PublishedLog`]: what lies
 //! before it is served, and nothing behind.
 
-use bytes::Bytes;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
 use ottla_protocol::types::Offset;
-use ottla_runtime::FileRange;
+use ottla_runtime::disk::{FileWait as _, Residency};
+use ottla_runtime::{FileRange, FileRef};
+use tracing::error;
 
 use super::ends::{EndPlace, PublishedEnds, UpperBound};
+use super::header_cursor::{Found, HeaderCursor, NoHeader};
+use super::index_loader;
+use super::segment::Segment;
+use super::verify::check_batches;
 use super::view::PublishedLog;
 
 /// What to read.
@@ -106,10 +114,297 @@ pub enum ReadError {
     },
 }
 
-/// Reads from a log.
+/// Pieces smaller than this are cheaper copied than sent from the file.
+const COPY_BYTES_MAX: u64 = 16 * 1024;
+
+/// Reads from a log. The errors are those of the batch at `from`; behind it, what can be served is.
 pub async fn read(log: &PublishedLog, request: &ReadRequest) -> Result<Slice, ReadError> {
     let ends = log.ends();
-    let _ = request;
-    let next = ends.end(request.bound);
-    Ok(Slice { records: Records::Empty, first_batch_bytes: 0, next, ends, damage: None })
+    let from = request.from;
+    if from < ends.log_start || ends.log_end.offset < from {
+        return Err(out_of_range(from, &ends));
+    }
+    let mut bound = ends.end(request.bound);
+    if let Some(damage) = log.damage().filter(|damage| damage.offset < bound.offset) {
+        if damage.offset <= from {
+            return Err(corrupt(log, damage, "it was found before".to_owned(), false));
+        }
+        bound = damage;
+    }
+    if bound.offset <= from {
+        let next = EndPlace { offset: from, ..bound };
+        return Ok(Slice { records: Records::Empty, first_batch_bytes: 0, next, ends, damage: None });
+    }
+    let view = log.view();
+    // Retention may have taken the segment since the ends were read.
+    let Some((segment, behind)) = view.segment_of(from) else {
+        return Err(out_of_range(from, &log.ends()));
+    };
+    let reading = Reading::begin(log, segment, behind, bound, ends).await?;
+    let first = reading.find(from, request.hint).await?;
+    let first_batch_bytes = first.header.total_size() as u64;
+    if request.max_bytes < first_batch_bytes && !request.at_least_one_batch {
+        let next = EndPlace { offset: from, base: segment.base(), position: first.position };
+        return Ok(Slice { records: Records::Empty, first_batch_bytes, next, ends, damage: None });
+    }
+    let cut = reading.cut(&first, request.max_bytes).await?;
+    reading.take(&first, from, cut).await
+}
+
+/// Where a read goes on: the offset behind what it serves, and the position in its segment.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    position: u64,
+    next_offset: Offset,
+}
+
+/// A look at one segment, as far as it may be read.
+pub(super) struct Reading<'a> {
+    log: &'a PublishedLog,
+    segment: &'a Segment,
+    file: FileRef,
+    ends: PublishedEnds,
+    /// Where the segment ends for this read.
+    end: Cut,
+    /// Whether that is the end of a sealed segment.
+    is_whole: bool,
+}
+
+impl<'a> Reading<'a> {
+    /// `behind` is the base of the segment that follows. `bound` lies behind this segment's base.
+    pub(super) async fn begin(
+        log: &'a PublishedLog,
+        segment: &'a Segment,
+        behind: Option<Offset>,
+        bound: EndPlace,
+        ends: PublishedEnds,
+    ) -> Result<Reading<'a>, ReadError> {
+        let file = segment.file(&log.disk).await.map_err(|error| io_error(log, "open", error))?;
+        let (end, is_whole) = match behind {
+            Some(next_base) if bound.base != segment.base() => {
+                let size = segment.sealed_size(&log.disk).await;
+                let position = size.map_err(|error| io_error(log, "look at the size", error))?;
+                (Cut { position, next_offset: next_base }, true)
+            }
+            _ => (Cut { position: bound.position, next_offset: bound.offset }, false),
+        };
+        let loaded = index_loader::load(&log.disk, segment, end.position, end.next_offset).await;
+        loaded.map_err(|error| io_error(log, "read the indexes", error))?;
+        Ok(Reading { log, segment, file, ends, end, is_whole })
+    }
+
+    pub(super) fn segment(&self) -> &Segment {
+        self.segment
+    }
+
+    pub(super) fn file(&self) -> &FileRef {
+        &self.file
+    }
+
+    /// Where the segment ends for this read.
+    pub(super) fn end_position(&self) -> u64 {
+        self.end.position
+    }
+
+    /// The offset there.
+    pub(super) fn end_offset(&self) -> Offset {
+        self.end.next_offset
+    }
+
+    /// Whether that is the end of a sealed segment.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// What is at `position` is no batch. Which offset it should have is found by going through the segment.
+    pub(super) fn damaged_at(&self, position: u64, reason: String) -> ReadError {
+        corrupt(self.log, self.place(Offset::UNKNOWN, position), reason, false)
+    }
+
+    /// The batch that holds `from`.
+    pub(super) async fn find(&self, from: Offset, hint: Option<EndPlace>) -> Result<Found, ReadError> {
+        let mut cursor = HeaderCursor::new(&self.file, self.end.position);
+        let hint = hint.filter(|hint| {
+            (hint.offset, hint.base) == (from, self.segment.base()) && hint.position < self.end.position
+        });
+        let floor = match hint {
+            Some(hint) => hint.position,
+            None => self.floor(&mut cursor, from).await?,
+        };
+        let mut expected = if hint.is_some() { Some(from) } else { None };
+        let mut position = floor;
+        loop {
+            if self.end.position <= position {
+                // The segment ends before its end: what should be there is gone.
+                let missing = expected.unwrap_or(self.segment.base());
+                let reason = format!("the segment ends there, but should reach {}", self.end.next_offset);
+                return Err(self.damage(missing, position, reason));
+            }
+            let found = self.header(&mut cursor, position, expected.unwrap_or(from)).await?;
+            let is_in_sequence = expected.is_none_or(|expected| found.header.base_offset == expected);
+            let fits = found.end_position() <= self.end.position && found.header.base_offset <= from;
+            if !is_in_sequence || !fits {
+                let reason =
+                    format!("a batch of {} bytes at {}", found.header.total_size(), found.header.base_offset);
+                return Err(self.damage(expected.unwrap_or(from), position, reason));
+            }
+            if from <= found.header.last_offset() {
+                return Ok(found);
+            }
+            expected = Some(found.header.next_offset());
+            position = found.end_position();
+        }
+    }
+
+    /// Where to begin to look for `from`. An index entry is believed if the batch that it points at is the one that it
+    /// speaks of; otherwise the whole segment is looked through.
+    async fn floor(&self, cursor: &mut HeaderCursor<'_>, from: Offset) -> Result<u64, ReadError> {
+        let entry = self.segment.floor_of_offset(from);
+        let position = u64::from(entry.position);
+        if position == 0 || self.end.position <= position {
+            return Ok(0);
+        }
+        match cursor.at(position).await {
+            Ok(found) if found.header.last_offset() == entry.offset && found.header.base_offset <= from => {
+                Ok(position)
+            }
+            Ok(_) | Err(NoHeader::Bad(_)) => Ok(0),
+            Err(NoHeader::Io(error)) => Err(io_error(self.log, "read", error)),
+        }
+    }
+
+    /// Where to stop so that no more than `max_bytes` are served, but the first batch in any case.
+    async fn cut(&self, first: &Found, max_bytes: u64) -> Result<Cut, ReadError> {
+        let limit = first.position.saturating_add(max_bytes);
+        if self.end.position <= limit {
+            return Ok(self.end);
+        }
+        let mut cursor = HeaderCursor::new(&self.file, self.end.position);
+        let mut cut = Cut { position: first.end_position(), next_offset: first.header.next_offset() };
+        // The index knows a batch not far before the limit, so only a few headers are looked at.
+        let entry = self.segment.floor_of_position(limit);
+        if cut.position < u64::from(entry.position)
+            && let Ok(found) = cursor.at(entry.position.into()).await
+            && found.header.last_offset() == entry.offset
+        {
+            cut = Cut { position: found.position, next_offset: found.header.base_offset };
+        }
+        while cut.position < self.end.position {
+            let found = match cursor.at(cut.position).await {
+                Ok(found) => found,
+                // Whoever reads on finds what is wrong there.
+                Err(NoHeader::Bad(_)) => break,
+                Err(NoHeader::Io(error)) => return Err(io_error(self.log, "read", error)),
+            };
+            if limit < found.end_position() || found.header.base_offset != cut.next_offset {
+                break;
+            }
+            cut = Cut { position: found.end_position(), next_offset: found.header.next_offset() };
+        }
+        Ok(cut)
+    }
+
+    /// Serves the bytes from `first` to `cut`: checked if they have to be.
+    async fn take(&self, first: &Found, from: Offset, cut: Cut) -> Result<Slice, ReadError> {
+        let range = first.position..cut.position;
+        let is_resident = self.file.residency(range.clone()) == Residency::Resident;
+        let is_verified = self.segment.is_verified(&range);
+        let len = range.end - range.start;
+        if is_resident && is_verified && COPY_BYTES_MAX <= len {
+            let range = FileRange { file: FileRef::clone(&self.file), position: range.start, len };
+            return Ok(self.slice(first, Records::File(range), cut, None));
+        }
+        let room = usize::try_from(len).unwrap_or(usize::MAX);
+        let mut copied = BytesMut::new();
+        if is_resident {
+            copied.reserve(room);
+            if self.file.read_resident(range.clone(), &mut copied) && is_verified {
+                return Ok(self.slice(first, Records::Bytes(copied.freeze()), cut, None));
+            }
+        }
+        let bytes = if copied.len() == room {
+            copied.freeze()
+        } else {
+            let read = self.file.read_at_wait(range.start, room).await;
+            read.map_err(|error| io_error(self.log, "read", error))?
+        };
+        self.checked_slice(first, from, bytes, cut)
+    }
+
+    fn checked_slice(&self, first: &Found, from: Offset, bytes: Bytes, cut: Cut) -> Result<Slice, ReadError> {
+        let checked = check_batches(&bytes, first.position, from, true, |_| ());
+        self.segment.note_verified(first.position..checked.end_position);
+        let Some(bad) = checked.bad else {
+            return Ok(self.slice(first, Records::Bytes(bytes), cut, None));
+        };
+        if checked.end_position == first.position {
+            return Err(self.damage(first.header.base_offset.min(from), first.position, bad.to_string()));
+        }
+        let cut = Cut { position: checked.end_position, next_offset: checked.next_offset };
+        let place = self.place(cut.next_offset, cut.position);
+        let is_new = note_damage(self.log, place, &bad.to_string());
+        let good = bytes.slice(..usize::try_from(cut.position - first.position).unwrap_or(bytes.len()));
+        Ok(self.slice(first, Records::Bytes(good), cut, is_new.then_some(place)))
+    }
+
+    fn slice(&self, first: &Found, records: Records, cut: Cut, damage: Option<EndPlace>) -> Slice {
+        Slice {
+            records,
+            first_batch_bytes: first.header.total_size() as u64,
+            next: self.place(cut.next_offset, cut.position),
+            ends: self.ends,
+            damage,
+        }
+    }
+
+    async fn header(
+        &self,
+        cursor: &mut HeaderCursor<'_>,
+        position: u64,
+        offset: Offset,
+    ) -> Result<Found, ReadError> {
+        cursor.at(position).await.map_err(|error| match error {
+            NoHeader::Bad(error) => self.damage(offset, position, error.to_string()),
+            NoHeader::Io(error) => io_error(self.log, "read", error),
+        })
+    }
+
+    fn place(&self, offset: Offset, position: u64) -> EndPlace {
+        EndPlace { offset, base: self.segment.base(), position }
+    }
+
+    fn damage(&self, offset: Offset, position: u64, reason: String) -> ReadError {
+        let place = self.place(offset, position);
+        let is_new = note_damage(self.log, place, &reason);
+        corrupt(self.log, place, reason, is_new)
+    }
+}
+
+/// Notes damage, and says so once.
+pub(super) fn note_damage(log: &PublishedLog, place: EndPlace, reason: &str) -> bool {
+    let is_new = log.note_damage(place);
+    if is_new {
+        let EndPlace { offset, base, position } = place;
+        error!(
+            log = %log.name,
+            %offset,
+            segment = %base,
+            position,
+            reason,
+            "the log is damaged: it is served up to this offset, and takes no appends"
+        );
+    }
+    is_new
+}
+
+fn out_of_range(from: Offset, ends: &PublishedEnds) -> ReadError {
+    ReadError::OutOfRange { from, log_start: ends.log_start, log_end: ends.log_end.offset }
+}
+
+fn corrupt(log: &PublishedLog, place: EndPlace, reason: String, is_new: bool) -> ReadError {
+    ReadError::Corrupt { log: log.name.to_string(), place, reason, is_new }
+}
+
+pub(super) fn io_error(log: &PublishedLog, operation: &'static str, source: io::Error) -> ReadError {
+    ReadError::Io { log: log.name.to_string(), operation, source }
 }

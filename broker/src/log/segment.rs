@@ -28,6 +28,8 @@ pub struct Segment {
     /// The size of a segment that takes no more batches, once it is known.
     sealed_size: Mutex<Option<u64>>,
     indexes: RwLock<Indexes>,
+    /// The largest timestamp of a sealed segment, if somebody found out: `Some(None)` if no record has one.
+    largest_timestamp: Mutex<Option<Option<TimestampOffset>>>,
     verified: Mutex<Verified>,
 }
 
@@ -85,6 +87,7 @@ impl Segment {
             file: Mutex::new(None),
             sealed_size: Mutex::new(None),
             indexes: RwLock::new(Indexes::Unloaded),
+            largest_timestamp: Mutex::new(None),
             verified: Mutex::default(),
         }
     }
@@ -139,6 +142,18 @@ impl Segment {
         }
     }
 
+    /// The largest timestamp of the segment, if it is known without a look at the file.
+    pub(super) fn known_largest_timestamp(&self) -> Option<Option<TimestampOffset>> {
+        if let Indexes::Active(indexes) = &*self.indexes.read() {
+            return Some(indexes.largest_timestamp());
+        }
+        *self.largest_timestamp.lock()
+    }
+
+    pub(super) fn note_largest_timestamp(&self, largest: Option<TimestampOffset>) {
+        *self.largest_timestamp.lock() = Some(largest);
+    }
+
     /// Runs `act` on the indexes of the active segment; `None` if it is sealed.
     pub(super) fn with_active_indexes<T>(&self, act: impl FnOnce(&mut SegmentIndexes) -> T) -> Option<T> {
         match &mut *self.indexes.write() {
@@ -149,6 +164,14 @@ impl Segment {
 
     pub(super) fn set_indexes(&self, indexes: Indexes) {
         *self.indexes.write() = indexes;
+    }
+
+    /// Sets the indexes of a sealed segment. One that is active keeps those that grow with it.
+    pub(super) fn set_loaded(&self, loaded: LoadedIndexes) {
+        let mut indexes = self.indexes.write();
+        if !matches!(*indexes, Indexes::Active(_)) {
+            *indexes = Indexes::Loaded(loaded);
+        }
     }
 
     pub(super) fn indexes_are_loaded(&self) -> bool {

@@ -53,6 +53,20 @@ impl SegmentIndexes {
         }
     }
 
+    /// Goes on with indexes that were read from files. What the batches behind the last entry say is lost with the
+    /// memory that had it: note again the batch of the last offset entry (from the segment's beginning without one)
+    /// and all behind it.
+    pub fn continued(offsets: OffsetIndex, times: TimeIndex, policy: IndexPolicy) -> SegmentIndexes {
+        let largest = times.last();
+        SegmentIndexes {
+            offsets,
+            times,
+            interval_bytes: policy.interval_bytes,
+            bytes_since_entry: 0,
+            largest,
+        }
+    }
+
     /// Notes a batch, in the order of the log. Call it when the batch is written: nothing can be taken back, because
     /// the largest timestamp before a batch is not remembered.
     pub fn on_batch(&mut self, batch: &IndexedBatch) {

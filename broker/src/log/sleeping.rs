@@ -2,49 +2,87 @@
 
 use ottla_protocol::types::{LeaderEpoch, Offset};
 
+use super::clean_shutdown::CleanPartition;
 use super::ends::{EndPlace, LogEnds};
+use super::safe_ends::PartitionEnds;
+use super::time_index::TimestampOffset;
 
-/// A log at rest: no open file, everything durable. Made by recovery at start and by
+/// A log at rest: no open file, everything durable. Made by recovery at start, by a clean stop, and by
 /// [`PartitionLog::try_hibernate`](super::partition_log::PartitionLog::try_hibernate); opened again by
 /// [`open`](super::open::open).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SleepingLog {
-    /// The first offset that may be read.
-    pub log_start: Offset,
-    /// The log's end; every end of it, for all of it is safe.
-    pub log_end: Offset,
-    /// The base offset of the segment that takes the next append.
-    pub active_base: Offset,
-    /// That segment's size in bytes.
-    pub active_size: u64,
-    /// The bytes of all segments, if known.
-    pub total_size: Option<u64>,
-    /// The epoch of the last batch, −1 if there is none or it is not known.
-    pub last_epoch: LeaderEpoch,
+    /// Where it begins and ends; the safe end is the log end, and the safe position the active segment's size.
+    pub ends: PartitionEnds,
+    /// How many segments it has; 0 if it has no directory, which it gets with its first append.
+    pub segment_count: u32,
+    /// The bytes of all its log files, if known.
+    pub total_bytes: Option<u64>,
+    /// Its largest timestamp and where, if known; nothing here says that no record has one.
+    pub largest_timestamp: Option<TimestampOffset>,
     /// The largest timestamp in the oldest segment, if known: that segment can't expire by time before it does.
-    pub oldest_segment_max_timestamp: Option<i64>,
-    /// Whether the partition has a directory; it gets one with its first append.
-    pub has_directory: bool,
+    pub oldest_segment_timestamp: Option<i64>,
+    /// Whether it may have producer state. It is then read from the newest snapshot, and the log behind that.
+    pub has_producers: bool,
     /// Where damage begins that was found, if any: nothing behind it is served, and the log takes no appends.
-    pub damage: Option<EndPlace>,
+    pub damage: Option<Box<EndPlace>>,
 }
 
 impl SleepingLog {
     /// A partition that nothing was ever appended to.
     pub const ABSENT: SleepingLog = SleepingLog {
-        log_start: Offset(0),
-        log_end: Offset(0),
-        active_base: Offset(0),
-        active_size: 0,
-        total_size: Some(0),
-        last_epoch: LeaderEpoch::UNKNOWN,
-        oldest_segment_max_timestamp: None,
-        has_directory: false,
+        ends: PartitionEnds {
+            log_start: Offset(0),
+            safe_end: Offset(0),
+            active_base: Offset(0),
+            safe_position: 0,
+            leader_epoch: LeaderEpoch::UNKNOWN,
+        },
+        segment_count: 0,
+        total_bytes: Some(0),
+        largest_timestamp: None,
+        oldest_segment_timestamp: None,
+        has_producers: false,
         damage: None,
     };
 
     /// Its ends.
-    pub fn ends(&self) -> LogEnds {
-        LogEnds::at_rest(self.log_start, self.log_end)
+    pub fn log_ends(&self) -> LogEnds {
+        LogEnds::at_rest(self.ends.log_start, self.ends.safe_end)
+    }
+
+    /// Its end, and where that lies.
+    pub fn end_place(&self) -> EndPlace {
+        let PartitionEnds { safe_end, active_base, safe_position, .. } = self.ends;
+        EndPlace { offset: safe_end, base: active_base, position: safe_position.into() }
+    }
+
+    /// What a clean stop leaves of it. `None` if it has to be opened the long way at the next start, or has nothing
+    /// to be noted.
+    pub fn to_clean(&self) -> Option<CleanPartition> {
+        if self.damage.is_some() || self.segment_count == 0 {
+            return None;
+        }
+        Some(CleanPartition {
+            ends: self.ends,
+            segment_count: self.segment_count,
+            total_bytes: self.total_bytes?,
+            largest_timestamp: self.largest_timestamp,
+            oldest_segment_timestamp: self.oldest_segment_timestamp,
+            has_producers: self.has_producers,
+        })
+    }
+
+    /// A log as a clean stop left it.
+    pub fn from_clean(clean: &CleanPartition) -> SleepingLog {
+        SleepingLog {
+            ends: clean.ends,
+            segment_count: clean.segment_count,
+            total_bytes: Some(clean.total_bytes),
+            largest_timestamp: clean.largest_timestamp,
+            oldest_segment_timestamp: clean.oldest_segment_timestamp,
+            has_producers: clean.has_producers,
+            damage: None,
+        }
     }
 }

@@ -72,6 +72,7 @@ impl PublishedLog {
         name: Arc<str>,
         view: LogView,
         ends: PublishedEnds,
+        epochs: LeaderEpochs,
         damage: Option<EndPlace>,
     ) -> PublishedLog {
         PublishedLog {
@@ -79,7 +80,7 @@ impl PublishedLog {
             name,
             view: ArcSwap::from_pointee(view),
             ends: RwLock::new(ends),
-            epochs: RwLock::default(),
+            epochs: RwLock::new(epochs),
             damage: Mutex::new(damage),
         }
     }

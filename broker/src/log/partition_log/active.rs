@@ -1,91 +1,109 @@
-//! The segment that takes the appends, and when it is full.
+//! The segment that takes the appends.
 
 use ottla_protocol::types::Offset;
+use ottla_runtime::MonotonicTime;
 
-use super::LogTime;
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
+use crate::log::preallocation::Preallocation;
+use crate::log::rolling::{ActiveSegment, NextBatch, RollPolicy, RollReason, roll_before};
 use crate::log::segment_indexes::IndexedBatch;
-
-/// Offsets in a segment are kept relative to its base, in 31 bits.
-const OFFSETS_MAX: i64 = i32::MAX as i64;
 
 /// The active segment, queued batches included.
 #[derive(Debug)]
-pub(super) struct ActiveSegment {
+pub(super) struct Active {
     pub(super) base: Offset,
     /// Where the next batch begins.
     pub(super) size: u64,
     /// Whether its file can be written.
     pub(super) is_open: bool,
     pub(super) index_is_full: bool,
-    /// When it was made, as the calendar said, if this process made it.
-    created_wall_ms: Option<i64>,
-    /// The timestamp of its first record, if that has one.
+    pub(super) preallocation: Preallocation,
     first_timestamp: Option<i64>,
+    opened_at: MonotonicTime,
 }
 
-impl ActiveSegment {
-    /// The last segment of a log that was opened.
-    pub(super) fn new(base: Offset, size: u64, first_timestamp: Option<i64>) -> ActiveSegment {
-        ActiveSegment {
+/// Space that a sealed segment may hold beyond its end.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) base: Offset,
+    pub(super) size: u64,
+    pub(super) preallocation: Preallocation,
+}
+
+impl Active {
+    /// The last segment of a log that was opened. `first_timestamp` is its first batch's largest, if that has one.
+    pub(super) fn opened(
+        now: MonotonicTime,
+        base: Offset,
+        size: u64,
+        first_timestamp: Option<i64>,
+    ) -> Active {
+        Active {
             base,
             size,
             is_open: true,
             index_is_full: false,
-            created_wall_ms: None,
+            preallocation: Preallocation::new(now, size),
             first_timestamp,
+            opened_at: now,
         }
     }
 
     /// A new one, whose file is asked for.
-    pub(super) fn fresh(base: Offset, time: LogTime) -> ActiveSegment {
-        ActiveSegment {
-            is_open: false,
-            created_wall_ms: Some(time.wall_ms),
-            ..ActiveSegment::new(base, 0, None)
-        }
+    pub(super) fn fresh(now: MonotonicTime, base: Offset) -> Active {
+        Active { is_open: false, ..Active::opened(now, base, 0, None) }
     }
 
-    /// Whether the batch has to go into a new segment. One that is empty always takes it.
-    pub(super) fn must_roll(
+    /// Why the batch has to go into a new segment, if it has to.
+    pub(super) fn roll_before(
         &self,
-        config: &TopicConfig,
-        time: LogTime,
+        policy: RollPolicy,
+        now: MonotonicTime,
         batch: &ValidatedBatch,
         next: Offset,
-    ) -> bool {
-        if self.size == 0 {
-            return false;
-        }
-        let too_large = self.size + batch.total_size() as u64 > u64::from(config.segment_bytes);
-        let too_far = next.0 - 1 - self.base.0 > OFFSETS_MAX;
-        too_large || too_far || self.index_is_full || self.is_too_old(config, time, batch)
-    }
-
-    /// Kafka's rule: by the batch's own time where the first record has one, otherwise by the segment's age.
-    fn is_too_old(&self, config: &TopicConfig, time: LogTime, batch: &ValidatedBatch) -> bool {
-        let waited = match (self.first_timestamp, self.created_wall_ms) {
-            (Some(first), _) => batch.header.max_timestamp.saturating_sub(first),
-            (None, Some(created)) => time.wall_ms.saturating_sub(created),
-            (None, None) => return false,
+    ) -> Option<RollReason> {
+        let segment = ActiveSegment {
+            base_offset: self.base,
+            bytes: self.size,
+            first_timestamp: self.first_timestamp,
+            opened_at: self.opened_at,
+            indexes_full: self.index_is_full,
         };
-        u64::try_from(waited).is_ok_and(|waited| waited > config.segment_ms)
+        let batch = NextBatch {
+            bytes: batch.total_size() as u64,
+            last_offset: next.plus(-1),
+            max_timestamp: batch.header.max_timestamp,
+        };
+        roll_before(policy, &segment, &batch, now)
     }
 
     /// Takes the batch in, and says what the indexes want to know of it.
     pub(super) fn note_batch(&mut self, batch: &ValidatedBatch, base_offset: Offset) -> IndexedBatch {
-        if self.size == 0 && batch.first_timestamp >= 0 {
-            self.first_timestamp = Some(batch.first_timestamp);
+        let max_timestamp = batch.header.max_timestamp;
+        if self.size == 0 && max_timestamp >= 0 {
+            self.first_timestamp = Some(max_timestamp);
         }
         let bytes = u32::try_from(batch.total_size()).expect("a batch is no larger than segment.bytes");
         let position = u32::try_from(self.size).expect("a segment is no larger than segment.bytes");
         self.size += u64::from(bytes);
-        IndexedBatch {
-            last_offset: base_offset.plus(i64::from(batch.header.last_offset_delta)),
-            position,
-            bytes,
-            max_timestamp: batch.header.max_timestamp,
-        }
+        let last_offset = base_offset.plus(i64::from(batch.header.last_offset_delta));
+        IndexedBatch { last_offset, position, bytes, max_timestamp }
     }
+}
+
+/// When a segment is full or old. Each has its own share of `segment.jitter.ms`, decided by what tells it apart.
+pub(super) fn roll_policy(config: &TopicConfig, jitter_seed: u64, base: Offset) -> RollPolicy {
+    let jitter = match config.segment_jitter_ms {
+        0 => 0,
+        most => mix(jitter_seed ^ base.0.unsigned_abs()) % most.saturating_add(1),
+    };
+    let age_max_ms = i64::try_from(config.segment_ms.saturating_sub(jitter)).unwrap_or(i64::MAX);
+    RollPolicy { bytes_max: config.segment_bytes.into(), age_max_ms }
+}
+
+/// Spreads a number over all 64 bits.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    number ^ (number >> 29)
 }

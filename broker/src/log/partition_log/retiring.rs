@@ -1,9 +1,17 @@
 //! Segments on their way out: one at a time loses its name, and a while later its files are removed.
+//!
+//! One at a time and oldest first, each durably before the next, because names that are not synced may come back in
+//! any combination: two renames under way could leave a hole in the log. And never before the name of the active
+//! segment is durable, or nothing would be left to say where the log ends.
 
 use std::collections::VecDeque;
 
 use ottla_protocol::types::Offset;
-use ottla_runtime::MonotonicTime;
+use ottla_runtime::{MonotonicTime, WallTime};
+
+use super::PartitionLog;
+use crate::log::effect::{LogEffect, SegmentSummary};
+use crate::log::retention::{Expired, LogFacts, RetentionPolicy, SegmentFacts, expired};
 
 /// What is under way, and what waits for its removal.
 #[derive(Debug, Default)]
@@ -14,18 +22,9 @@ pub(super) struct Retiring {
 }
 
 impl Retiring {
-    /// Whether a segment is losing its name.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
-    }
-
     /// Whether nothing is left to do.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_empty()
-    }
-
-    pub(super) fn start(&mut self, base: Offset) {
-        self.under_way = Some(base);
     }
 
     pub(super) fn on_retired(&mut self, base: Offset, due: MonotonicTime) {
@@ -40,5 +39,98 @@ impl Retiring {
 
     pub(super) fn take_due(&mut self, now: MonotonicTime) -> Option<Offset> {
         self.waiting.pop_front_if(|(due, _)| *due <= now).map(|(_, base)| base)
+    }
+}
+
+impl PartitionLog {
+    /// Lets go of what the policy no longer wants kept. `wall` is `None` while the calendar is not believed. If
+    /// segments have to be looked at first, nothing happens and their base offsets come back: ask
+    /// [`summarize`](crate::log::lookup::summarize), report [`LogEvent::Summary`](crate::log::effect::LogEvent), and
+    /// call again.
+    pub fn expire(
+        &mut self,
+        now: MonotonicTime,
+        policy: RetentionPolicy,
+        wall: Option<WallTime>,
+    ) -> Result<Expired, Vec<Offset>> {
+        let unknown = |segment: &&SegmentSummary| {
+            (policy.max_bytes.is_some() && segment.size.is_none())
+                || (policy.max_age_ms.is_some() && segment.max_timestamp.is_none())
+        };
+        let unknown: Vec<Offset> = self.segments.iter().filter(unknown).map(|segment| segment.base).collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        if self.check_writable().is_err() {
+            return Ok(Expired::default());
+        }
+        let segments = self.retention_facts();
+        let log = LogFacts {
+            segments: &segments,
+            log_start: self.ends.log_start,
+            high_watermark: self.ends.high_watermark,
+        };
+        let decided = expired(policy, log, wall);
+        if decided.roll_first {
+            self.roll(now);
+        }
+        if let Some(last) = decided.segments.checked_sub(1).and_then(|last| segments.get(last)) {
+            self.advance_log_start(last.end_offset);
+        }
+        Ok(decided)
+    }
+
+    /// Starts a new segment, so that retention can take the one that is active now. Nothing happens if that is empty.
+    pub fn roll(&mut self, now: MonotonicTime) {
+        if self.check_writable().is_ok() && self.active.size > 0 {
+            self.start_segment(now);
+        }
+    }
+
+    /// Makes `to` the first offset that may be read, but never beyond the high watermark. Segments that lie wholly
+    /// before it leave the log; the active one stays.
+    pub fn advance_log_start(&mut self, to: Offset) {
+        let to = to.min(self.ends.high_watermark);
+        if to <= self.ends.log_start {
+            return;
+        }
+        self.ends.log_start = to;
+        self.ends.local_log_start = to;
+        if self.epochs.truncate_from_start(to) {
+            self.preparing.epochs_are_dirty = true;
+            self.effects.push(LogEffect::PublishEpochs(self.epochs.clone()));
+        }
+        self.publish = true;
+        self.ends.assert_in_order();
+    }
+
+    pub(super) fn retire_next(&mut self, effects: &mut Vec<LogEffect>) {
+        let (Some(first), Some(second)) = (self.segments.front(), self.segments.get(1)) else { return };
+        let is_free = self.retiring.under_way.is_none() && self.durability.all_names_durable();
+        if !is_free || second.base > self.ends.log_start || second.base > self.ends.durable_end {
+            return;
+        }
+        let SegmentSummary { base, size, .. } = *first;
+        self.total_bytes = self.total_bytes.zip(size).map(|(total, size)| total.saturating_sub(size));
+        self.segments.pop_front();
+        self.retiring.under_way = Some(base);
+        effects.push(LogEffect::RetireSegment { base });
+    }
+
+    pub(super) fn note_summary(&mut self, summary: SegmentSummary) {
+        let place = self.segments.binary_search_by_key(&summary.base, |segment| segment.base);
+        let Some(known) = place.ok().and_then(|place| self.segments.get_mut(place)) else { return };
+        known.size = known.size.or(summary.size);
+        known.max_timestamp = known.max_timestamp.or(summary.max_timestamp);
+    }
+
+    fn retention_facts(&self) -> Vec<SegmentFacts> {
+        let ends = self.segments.iter().skip(1).map(|next| next.base).chain([self.next_offset]);
+        let facts = |(segment, end_offset): (&SegmentSummary, Offset)| SegmentFacts {
+            end_offset,
+            bytes: segment.size.unwrap_or(0),
+            max_timestamp: segment.max_timestamp.filter(|timestamp| *timestamp >= 0),
+        };
+        self.segments.iter().zip(ends).map(facts).collect()
     }
 }

@@ -1,0 +1,236 @@
+//! One log on a simulated machine: what the shard does for a log, as little of it as a test needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ottla_protocol::types::{LeaderEpoch, Offset, TopicId};
+use ottla_runtime::disk::{DiskWait as _, FileWait as _};
+use ottla_runtime::simulated::Machine;
+use ottla_runtime::{Clock, Spawner};
+use tokio::sync::mpsc;
+
+use crate::config::TopicConfig;
+use crate::log::batch_validation::ValidatedBatch;
+use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
+use crate::log::ends::{EndPlace, UpperBound};
+use crate::log::files::{DurableMark, EventSink, FileKeys, LogContext};
+use crate::log::open::{LogPlace, OpenLog, open};
+use crate::log::partition_log::{AppendError, AppendOutcome};
+use crate::log::preallocation::PreallocationBudget;
+use crate::log::reader::{ReadError, ReadRequest, Records, Slice, read};
+use crate::log::recovery::{RecoverError, Recovered, recover};
+use crate::log::safe_ends::PartitionEnds;
+use crate::log::sleeping::SleepingLog;
+
+/// Where the log lies on the machine's disk.
+pub(in crate::log) const DIRECTORY: &str = "data/orders-0";
+
+/// An open log.
+pub(in crate::log) struct Rig {
+    pub(in crate::log) log: OpenLog,
+    pub(in crate::log) epoch: LeaderEpoch,
+    context: LogContext,
+    clock: Clock,
+    sink: EventSink,
+    events: mpsc::UnboundedReceiver<LogEvent>,
+    /// Effects that have not been answered.
+    outstanding: usize,
+}
+
+pub(in crate::log) fn place() -> LogPlace {
+    LogPlace { directory: PathBuf::from(DIRECTORY), name: "orders-0".into(), topic_id: TopicId([7; 16]) }
+}
+
+/// Small segments and indexes, so that a test needs few batches.
+pub(in crate::log) fn config() -> TopicConfig {
+    TopicConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..TopicConfig::default() }
+}
+
+pub(in crate::log) fn context(machine: &Machine) -> LogContext {
+    let runtime = machine.runtime();
+    LogContext {
+        disk: runtime.disk,
+        spawner: runtime.spawner,
+        keys: FileKeys::default(),
+        preallocation: Arc::new(PreallocationBudget::new(1 << 20)),
+    }
+}
+
+/// Recovers the log on a machine that was started.
+pub(in crate::log) async fn recovered(
+    machine: &Machine,
+    safe: Option<PartitionEnds>,
+) -> Result<Recovered, RecoverError> {
+    recover(&machine.runtime().disk, &place(), safe.as_ref()).await
+}
+
+impl Rig {
+    /// A log that nothing was ever appended to.
+    pub(in crate::log) async fn fresh(machine: &Machine, config: TopicConfig) -> Rig {
+        Rig::open(machine, config, &SleepingLog::ABSENT).await.expect("nothing to be opened")
+    }
+
+    /// What a crash left of a log.
+    pub(in crate::log) async fn after_crash(
+        machine: &Machine,
+        config: TopicConfig,
+        safe: Option<PartitionEnds>,
+    ) -> Result<Rig, RecoverError> {
+        let recovered = recovered(machine, safe).await?;
+        Rig::open(machine, config, &recovered.log).await
+    }
+
+    pub(in crate::log) async fn open(
+        machine: &Machine,
+        config: TopicConfig,
+        sleeping: &SleepingLog,
+    ) -> Result<Rig, RecoverError> {
+        let (context, clock) = (context(machine), machine.runtime().clock);
+        let log = open(&context, &place(), sleeping, Arc::new(config), clock.now()).await?;
+        let (send, events) = mpsc::unbounded_channel();
+        let sink: EventSink = Arc::new(move |event| {
+            // The rig may have been dropped.
+            let _unheard = send.send(event);
+        });
+        Ok(Rig { log, epoch: LeaderEpoch(0), context, clock, sink, events, outstanding: 0 })
+    }
+
+    pub(in crate::log) fn append(&mut self, batch: &ValidatedBatch) -> Result<AppendOutcome, AppendError> {
+        self.log.core.append(self.clock.now(), batch, self.epoch)
+    }
+
+    /// Carries out what the core wants done, without waiting.
+    pub(in crate::log) fn carry_out(&mut self) {
+        let mut effects = Vec::new();
+        self.log.core.take_effects(&mut effects);
+        for effect in effects {
+            self.outstanding += usize::from(is_answered(&effect));
+            if let Some(mark) = self.log.files.carry_out(effect, &self.sink) {
+                sync(&self.context, mark, Arc::clone(&self.sink));
+            }
+        }
+    }
+
+    /// Waits for one event and tells the core. The high watermark is a sole replica's.
+    pub(in crate::log) async fn next_event(&mut self) {
+        let event = self.events.recv().await.expect("the rig has a sender too");
+        if !matches!(event, LogEvent::IndexFull { .. }) {
+            self.outstanding -= 1;
+        }
+        self.log.core.on_event(self.clock.now(), event);
+        let high_watermark = self.log.core.sole_replica_high_watermark();
+        self.log.core.advance_high_watermark(high_watermark);
+    }
+
+    /// Goes on until nothing is under way.
+    pub(in crate::log) async fn settle(&mut self) {
+        self.carry_out();
+        while self.outstanding > 0 {
+            self.next_event().await;
+            self.carry_out();
+        }
+    }
+
+    /// Appends, and waits until it is durable.
+    pub(in crate::log) async fn append_durably(&mut self, batch: &ValidatedBatch) -> (Offset, Offset) {
+        let outcome = self.append(batch).expect("it can be appended");
+        self.settle().await;
+        match outcome {
+            AppendOutcome::Appended { base_offset, last_offset }
+            | AppendOutcome::Duplicate { base_offset, last_offset, .. } => (base_offset, last_offset),
+        }
+    }
+
+    /// Puts the log to sleep.
+    pub(in crate::log) async fn hibernate(mut self) -> SleepingLog {
+        loop {
+            if let Some(sleeping) = self.log.core.try_hibernate(self.clock.now()) {
+                return sleeping;
+            }
+            self.settle().await;
+            self.log.core.on_time(self.log.core.next_deadline().unwrap_or(self.clock.now()));
+        }
+    }
+
+    pub(in crate::log) async fn read(&self, from: i64, max_bytes: u64) -> Result<Slice, ReadError> {
+        self.read_with(from, max_bytes, None).await
+    }
+
+    pub(in crate::log) async fn read_with(
+        &self,
+        from: i64,
+        max_bytes: u64,
+        hint: Option<EndPlace>,
+    ) -> Result<Slice, ReadError> {
+        let request = ReadRequest {
+            from: Offset(from),
+            max_bytes,
+            at_least_one_batch: true,
+            bound: UpperBound::HighWatermark,
+            hint,
+        };
+        read(&self.log.published, &request).await
+    }
+
+    /// Every byte from `from` to the high watermark, by reads of `max_bytes`.
+    pub(in crate::log) async fn read_all(&self, from: i64, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
+        let (mut bytes, mut from, mut hint) = (Vec::new(), from, None);
+        loop {
+            let slice = self.read_with(from, max_bytes, hint).await?;
+            if slice.records.is_empty() {
+                return Ok(bytes);
+            }
+            bytes.extend(bytes_of(&slice.records).await);
+            from = slice.next.offset.0;
+            hint = Some(slice.next);
+        }
+    }
+}
+
+pub(in crate::log) async fn bytes_of(records: &Records) -> Vec<u8> {
+    match records {
+        Records::Empty => Vec::new(),
+        Records::Bytes(bytes) => bytes.to_vec(),
+        Records::File(range) => {
+            let len = usize::try_from(range.len).expect("small");
+            range.file.read_at_wait(range.position, len).await.expect("it can be read").to_vec()
+        }
+    }
+}
+
+fn is_answered(effect: &LogEffect) -> bool {
+    match effect {
+        LogEffect::CreateSegment { .. }
+        | LogEffect::Write { .. }
+        | LogEffect::MakeDurable { .. }
+        | LogEffect::Preallocate { .. }
+        | LogEffect::FlushIndexes
+        | LogEffect::WriteSnapshot { .. }
+        | LogEffect::WriteEpochs { .. }
+        | LogEffect::RetireSegment { .. } => true,
+        LogEffect::Trim { .. }
+        | LogEffect::NoteBatches { .. }
+        | LogEffect::Seal { .. }
+        | LogEffect::RemoveSnapshots { .. }
+        | LogEffect::RemoveRetired { .. }
+        | LogEffect::Publish(_)
+        | LogEffect::PublishEpochs(_) => false,
+    }
+}
+
+/// What the flusher does with a mark.
+fn sync(context: &LogContext, mark: DurableMark, sink: EventSink) {
+    let disk = Arc::clone(&context.disk);
+    let spawner: &Spawner = &context.spawner;
+    let _running = spawner.spawn("flusher", async move {
+        let DurableMark { file, names, base, end, .. } = mark;
+        let mut result = disk.sync_file_wait(&file).await;
+        for directory in names {
+            result = result.and(disk.sync_directory_wait(&directory).await);
+        }
+        sink(match result {
+            Ok(()) => LogEvent::Synced { base, end },
+            Err(error) => LogEvent::Failed(StorageFailure::of_sync("sync", &error)),
+        });
+    });
+}
