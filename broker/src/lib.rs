@@ -1,6 +1,16 @@
 //! Ottla's broker, as a library that a program can embed.
+//!
+//! [`Broker::start`] takes a configuration and the five seams (`ottla_runtime`), and sets nothing process-wide: no
+//! logger, no signal handler, no allocator, no limit. Several brokers live in one process, or in one simulation.
 
+mod api;
+mod broker;
 pub mod config;
 pub mod controller;
 pub mod log;
+mod network;
 pub mod planted;
+mod replication;
+
+pub use broker::{Broker, BrokerEnd, StartError};
+pub use replication::LoadError;

@@ -111,16 +111,27 @@ impl DiskHealth {
 
     /// A write, the making of a file or a rename failed.
     pub fn on_error(&mut self, operation: &str, error: &io::Error, effects: &mut Vec<DiskEffect>) {
-        match trouble_of(error) {
+        self.on_trouble(operation, &error.to_string(), trouble_of(error), effects);
+    }
+
+    /// The same, for whoever has kept of an error what it means and what it says.
+    pub fn on_trouble(
+        &mut self,
+        operation: &str,
+        message: &str,
+        trouble: Trouble,
+        effects: &mut Vec<DiskEffect>,
+    ) {
+        match trouble {
             Trouble::Full => self.fill_up(effects),
             Trouble::Passing => {}
-            Trouble::Failed => self.fail(operation, error, effects),
+            Trouble::Failed => self.fail(operation, message, effects),
         }
     }
 
     /// A sync failed: the end of this directory, whatever the error says.
     pub fn on_sync_error(&mut self, error: &io::Error, effects: &mut Vec<DiskEffect>) {
-        self.fail("sync", error, effects);
+        self.fail("sync", &error.to_string(), effects);
     }
 
     /// Free space was looked at.
@@ -158,7 +169,7 @@ impl DiskHealth {
                 effects.push(DiskEffect::ReleaseReserve);
                 match trouble_of(&error) {
                     Trouble::Full | Trouble::Passing => self.enter(DiskState::Full, effects),
-                    Trouble::Failed => self.fail("reserve", &error, effects),
+                    Trouble::Failed => self.fail("reserve", &error.to_string(), effects),
                 }
                 return;
             }
@@ -184,7 +195,7 @@ impl DiskHealth {
         self.enter(DiskState::Full, effects);
     }
 
-    fn fail(&mut self, operation: &str, error: &io::Error, effects: &mut Vec<DiskEffect>) {
+    fn fail(&mut self, operation: &str, error: &str, effects: &mut Vec<DiskEffect>) {
         self.enter(DiskState::Failed(Arc::from(format!("{operation}: {error}"))), effects);
     }
 

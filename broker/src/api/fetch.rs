@@ -1,0 +1,439 @@
+//! Fetch: reads what is there, waits for more if that is too little, answers with ranges of files.
+//!
+//! Limits are soft in KIP-74's way: the first batch of the first partition that has any comes whole, later partitions
+//! get whole batches that fit. An error of a log's own (out of range, a wrong leader epoch, damage) ends the waiting at
+//! once; a partition that nobody knows does not, as long as another one is there to wait for. Readers ask no shard: they
+//! read the published log, and only a log at rest is opened by its shard first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::api::fetch::{
+    FetchRequest, FetchResponse, FetchResponseDivergingEpoch, FetchResponsePartition, FetchResponseTopic,
+};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::frame::RequestHeader;
+use ottla_protocol::types::{LeaderEpoch, Offset};
+use ottla_protocol::wire::{Reader, Records, Str};
+use ottla_runtime::FileRange;
+
+use super::{ConnectionContext, Handlers, Reply, decode, encode, encode_with_files};
+use crate::log::ends::UpperBound;
+use crate::log::reader::{self, ReadError, ReadRequest};
+use crate::network::{AnsweredEnds, FetchPartition, SessionRequest, TopicRef};
+use crate::replication::{Partition, PartitionState, Subscription};
+
+/// One partition of a fetch, while the fetch lasts.
+struct Entry {
+    asked: FetchPartition,
+    partition: Result<Arc<Partition>, ErrorCode>,
+    found: Found,
+}
+
+/// What a look at a partition found.
+#[derive(Debug, Default)]
+struct Found {
+    error: Option<ErrorCode>,
+    /// Whether it is no use to wait: an error of the log's own, or a divergence.
+    is_urgent: bool,
+    high_watermark: i64,
+    last_stable_offset: i64,
+    log_start: i64,
+    diverging: Option<FetchResponseDivergingEpoch>,
+    records: Option<reader::Records>,
+}
+
+impl Found {
+    fn bytes(&self) -> u64 {
+        self.records.as_ref().map_or(0, reader::Records::len)
+    }
+}
+
+/// What holds for the whole request.
+struct Limits {
+    bytes_max: u64,
+    bytes_min: u64,
+    bound: UpperBound,
+}
+
+impl Handlers {
+    pub(super) async fn fetch(
+        &self,
+        connection: &mut ConnectionContext,
+        header: &RequestHeader,
+        body: Reader,
+    ) -> Reply {
+        let request: FetchRequest = match decode(header, body) {
+            Ok(request) => request,
+            Err(reason) => return Reply::Close(reason),
+        };
+        if !matches!(request.isolation_level, 0 | 1) {
+            return encode(header, &every_row_failed(&request, ErrorCode::UnknownServerError));
+        }
+        let replica_id = request.replica_id.max(request.replica_state.replica_id);
+        let limits = self.limits(&request);
+        let deadline =
+            self.clock.now().after(Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)));
+        let fresh_id =
+            i32::from_be_bytes(self.random_topic_id().0[..4].try_into().expect("four of sixteen bytes"));
+        let session = session_request(header.api_version, request);
+        let begun = self.fetch_sessions.lock().begin(self.clock.now(), fresh_id, session);
+        let mut context = match begun {
+            Ok(context) => context,
+            Err(error) => {
+                let response = FetchResponse { error_code: error.code(), ..FetchResponse::default() };
+                return encode(header, &response);
+            }
+        };
+        let mut entries = self.entries(std::mem::take(&mut context.partitions), 0 <= replica_id);
+        self.look_and_wait(connection, &mut entries, &limits, deadline).await;
+
+        let answered: Vec<AnsweredEnds> = entries.iter().map(Entry::answered).collect();
+        context.partitions = entries.iter().map(|entry| entry.asked.clone()).collect();
+        let included = self.fetch_sessions.lock().finish(&context, &answered);
+        let mut files = Vec::new();
+        let read_committed = limits.bound == UpperBound::LastStableOffset;
+        let rows =
+            entries.into_iter().zip(included).filter(|(_, included)| *included).map(|(entry, _)| entry);
+        let response = FetchResponse {
+            session_id: context.session_id,
+            responses: grouped(rows, read_committed, &mut files),
+            ..FetchResponse::default()
+        };
+        encode_with_files(header, &response, &files)
+    }
+
+    fn limits(&self, request: &FetchRequest) -> Limits {
+        let bytes_max =
+            request.max_bytes.clamp(0, i32::try_from(self.config.limits.fetch_bytes_max).unwrap_or(i32::MAX));
+        Limits {
+            bytes_max: u64::try_from(bytes_max).expect("clamped above 0"),
+            bytes_min: u64::try_from(request.min_bytes.min(bytes_max)).unwrap_or(0),
+            bound: if request.isolation_level == 1 {
+                UpperBound::LastStableOffset
+            } else {
+                UpperBound::HighWatermark
+            },
+        }
+    }
+
+    fn entries(&self, partitions: Vec<FetchPartition>, from_replica: bool) -> Vec<Entry> {
+        let mut last: Option<(TopicRef, Option<Arc<crate::replication::TopicEntry>>)> = None;
+        partitions
+            .into_iter()
+            .map(|asked| {
+                if last.as_ref().is_none_or(|(topic, _)| *topic != asked.topic) {
+                    let topic = match &asked.topic {
+                        TopicRef::Name(name) => self.partitions.topic(name),
+                        TopicRef::Id(id) => self.partitions.topic_by_id(*id),
+                    };
+                    last = Some((asked.topic.clone(), topic));
+                }
+                let topic = last.as_ref().and_then(|(_, topic)| topic.as_ref());
+                let partition = match (topic, &asked.topic) {
+                    // No broker with this id replicates anything from here.
+                    (Some(_), _) if from_replica => Err(ErrorCode::NotLeaderOrFollower),
+                    (Some(topic), _) => {
+                        topic.partition(asked.index).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+                    }
+                    (None, TopicRef::Id(_)) => Err(ErrorCode::UnknownTopicId),
+                    (None, TopicRef::Name(_)) => Err(ErrorCode::UnknownTopicOrPartition),
+                };
+                Entry { asked, partition, found: Found::default() }
+            })
+            .collect()
+    }
+
+    async fn look_and_wait(
+        &self,
+        connection: &mut ConnectionContext,
+        entries: &mut [Entry],
+        limits: &Limits,
+        deadline: ottla_runtime::MonotonicTime,
+    ) {
+        let watched: Vec<(usize, Arc<Partition>)> = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(place, entry)| Some((place, Arc::clone(entry.partition.as_ref().ok()?))))
+            .collect();
+        // The last fetch's subscription serves again if it watches the same; it must be clean before the look.
+        let is_kept = connection
+            .subscription
+            .as_ref()
+            .is_some_and(|subscription| subscription.watches(watched.iter().map(|(_, partition)| partition)));
+        if let Some(subscription) = connection.subscription.as_ref().filter(|_| is_kept) {
+            subscription.clear();
+        }
+        let all: Vec<usize> = (0..entries.len()).collect();
+        self.look(entries, &all, limits).await;
+        if is_settled(entries, limits) || deadline <= self.clock.now() {
+            return;
+        }
+        if !is_kept {
+            let partitions = watched.iter().map(|(_, partition)| Arc::clone(partition)).collect();
+            // Register, then look again: what came in between would not be reported.
+            connection.subscription = Some(Subscription::new(partitions));
+            let places: Vec<usize> = watched.iter().map(|(place, _)| *place).collect();
+            self.look(entries, &places, limits).await;
+        }
+        let Some(subscription) = &connection.subscription else { return };
+        while !is_settled(entries, limits) {
+            tokio::select! {
+                biased;
+                changed = subscription.changed() => {
+                    let places: Vec<usize> = changed
+                        .into_iter()
+                        .filter_map(|place| Some(watched.get(place as usize)?.0))
+                        .collect();
+                    self.look(entries, &places, limits).await;
+                }
+                () = self.clock.sleep_until(deadline) => return,
+            }
+        }
+    }
+
+    /// Looks at the partitions in `places`, in order, within what the others leave of the limit.
+    async fn look(&self, entries: &mut [Entry], places: &[usize], limits: &Limits) {
+        for place in places {
+            if let Some(entry) = entries.get_mut(*place) {
+                entry.found = Found::default();
+            }
+        }
+        let mut total: u64 = entries.iter().map(|entry| entry.found.bytes()).sum();
+        for place in places {
+            let Some(entry) = entries.get_mut(*place) else { continue };
+            entry.found = self.look_at(entry, limits, total).await;
+            total += entry.found.bytes();
+        }
+    }
+
+    async fn look_at(&self, entry: &Entry, limits: &Limits, total: u64) -> Found {
+        let partition = match &entry.partition {
+            Ok(partition) => partition,
+            Err(error) => return failed(*error, false),
+        };
+        match partition.state() {
+            PartitionState::Online => {}
+            PartitionState::Offline => return failed(ErrorCode::KafkaStorageError, true),
+            PartitionState::Deleted => return failed(ErrorCode::UnknownTopicOrPartition, true),
+        }
+        if let Some(error) = epoch_error(entry.asked.current_leader_epoch, partition.leader_epoch()) {
+            return failed(error, true);
+        }
+        let Ok(partition_bytes_max) = u64::try_from(entry.asked.max_bytes) else {
+            return failed(ErrorCode::UnknownServerError, true);
+        };
+        let checks_epoch = 0 <= entry.asked.last_fetched_epoch;
+        let high_watermark = partition.high_watermark();
+        if entry.asked.fetch_offset == high_watermark.0 && !checks_epoch {
+            // Nothing new: the usual answer, also for a log at rest.
+            return Found {
+                high_watermark: high_watermark.0,
+                last_stable_offset: high_watermark.0,
+                log_start: partition.log_start().0,
+                ..Found::default()
+            };
+        }
+        if partition.log().is_none() {
+            self.shards.open(partition).await;
+        }
+        let Some(log) = partition.log() else { return failed(ErrorCode::KafkaStorageError, true) };
+        if checks_epoch && let Some(found) = diverging(&log, entry, partition.leader_epoch()) {
+            return found;
+        }
+        let request = ReadRequest {
+            from: Offset(entry.asked.fetch_offset),
+            max_bytes: partition_bytes_max.min(limits.bytes_max.saturating_sub(total)),
+            at_least_one_batch: total == 0,
+            bound: limits.bound,
+            hint: None,
+        };
+        match reader::read(&log, &request).await {
+            Ok(slice) => {
+                if let Some(place) = slice.damage {
+                    self.shards.report_damage(partition, place).await;
+                }
+                Found {
+                    high_watermark: slice.ends.high_watermark.offset.0,
+                    last_stable_offset: slice.ends.last_stable_offset.offset.0,
+                    log_start: slice.ends.log_start.0,
+                    records: Some(slice.records),
+                    ..Found::default()
+                }
+            }
+            Err(ReadError::OutOfRange { .. }) => failed(ErrorCode::OffsetOutOfRange, true),
+            Err(error) => {
+                tracing::error!(partition = ?partition, "{error}");
+                if let ReadError::Corrupt { place, is_new: true, .. } = error {
+                    self.shards.report_damage(partition, place).await;
+                }
+                failed(ErrorCode::KafkaStorageError, true)
+            }
+        }
+    }
+}
+
+fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
+    let uses_topic_ids = 13 <= version;
+    let topic_ref =
+        |name: &Str, id| if uses_topic_ids { TopicRef::Id(id) } else { TopicRef::Name(name.clone()) };
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        let topic_ref = topic_ref(&topic.topic, topic.topic_id);
+        partitions.extend(topic.partitions.iter().map(|row| FetchPartition {
+            topic: topic_ref.clone(),
+            index: row.partition,
+            fetch_offset: row.fetch_offset,
+            current_leader_epoch: row.current_leader_epoch,
+            last_fetched_epoch: row.last_fetched_epoch,
+            max_bytes: row.partition_max_bytes,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let topic_ref = topic_ref(&topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|index| (topic_ref.clone(), *index)));
+    }
+    SessionRequest {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids,
+        partitions,
+        forgotten,
+    }
+}
+
+/// Whether the answer need not wait: it has enough, something is wrong, or there is nothing to wait for.
+fn is_settled(entries: &[Entry], limits: &Limits) -> bool {
+    let total: u64 = entries.iter().map(|entry| entry.found.bytes()).sum();
+    limits.bytes_min <= total
+        || entries.iter().any(|entry| entry.found.is_urgent)
+        || entries.iter().all(|entry| entry.partition.is_err())
+}
+
+fn failed(error: ErrorCode, is_urgent: bool) -> Found {
+    Found {
+        error: Some(error),
+        is_urgent,
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start: -1,
+        ..Found::default()
+    }
+}
+
+/// What a client's leader epoch gets (KIP-320): −1 is not checked.
+pub(super) fn epoch_error(known_to_client: i32, ours: LeaderEpoch) -> Option<ErrorCode> {
+    match known_to_client {
+        -1 => None,
+        epoch if epoch < ours.0 => Some(ErrorCode::FencedLeaderEpoch),
+        epoch if ours.0 < epoch => Some(ErrorCode::UnknownLeaderEpoch),
+        _ => None,
+    }
+}
+
+/// Whether what the client has last read parts from this log (KIP-595): then it has to truncate.
+fn diverging(log: &crate::log::view::PublishedLog, entry: &Entry, current: LeaderEpoch) -> Option<Found> {
+    let ends = log.ends();
+    let last_fetched = LeaderEpoch(entry.asked.last_fetched_epoch);
+    let end = log.epochs().end_offset_for(last_fetched, current, ends.log_end.offset);
+    if end.epoch == LeaderEpoch::UNKNOWN || current < last_fetched {
+        return Some(failed(ErrorCode::OffsetOutOfRange, true));
+    }
+    if end.epoch == last_fetched && entry.asked.fetch_offset <= end.end.0 {
+        return None;
+    }
+    Some(Found {
+        is_urgent: true,
+        high_watermark: ends.high_watermark.offset.0,
+        last_stable_offset: ends.last_stable_offset.offset.0,
+        log_start: ends.log_start.0,
+        diverging: Some(FetchResponseDivergingEpoch { epoch: end.epoch.0, end_offset: end.end.0 }),
+        ..Found::default()
+    })
+}
+
+fn every_row_failed(request: &FetchRequest, error: ErrorCode) -> FetchResponse {
+    let responses = request.topics.iter().map(|topic| FetchResponseTopic {
+        topic: topic.topic.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|row| FetchResponsePartition {
+                partition_index: row.partition,
+                error_code: error.code(),
+                high_watermark: -1,
+                aborted_transactions: Some(Vec::new()),
+                ..FetchResponsePartition::default()
+            })
+            .collect(),
+    });
+    FetchResponse { error_code: error.code(), responses: responses.collect(), ..FetchResponse::default() }
+}
+
+impl Entry {
+    fn answered(&self) -> AnsweredEnds {
+        AnsweredEnds {
+            high_watermark: self.found.high_watermark,
+            last_stable_offset: self.found.last_stable_offset,
+            log_start_offset: self.found.log_start,
+            is_news: self.found.error.is_some() || self.found.diverging.is_some() || 0 < self.found.bytes(),
+        }
+    }
+
+    fn into_row(self, read_committed: bool, files: &mut Vec<Vec<FileRange>>) -> FetchResponsePartition {
+        let is_unknown = self.partition.is_err();
+        let records = match self.found.records {
+            None | Some(reader::Records::Empty) => Records::EMPTY,
+            Some(reader::Records::Bytes(bytes)) => Records::Bytes(bytes),
+            Some(reader::Records::File(range)) => {
+                let id = u32::try_from(files.len()).expect("an answer has fewer pieces than that");
+                let len =
+                    u32::try_from(range.len).expect("a slice is bounded by fetch.max.bytes or one batch");
+                files.push(vec![range]);
+                Records::External { id, len }
+            }
+        };
+        FetchResponsePartition {
+            partition_index: self.asked.index,
+            error_code: self.found.error.map_or(0, ErrorCode::code),
+            high_watermark: self.found.high_watermark,
+            last_stable_offset: self.found.last_stable_offset,
+            log_start_offset: self.found.log_start,
+            diverging_epoch: self.found.diverging.unwrap_or_default(),
+            aborted_transactions: (is_unknown || read_committed).then(Vec::new),
+            records,
+            ..FetchResponsePartition::default()
+        }
+    }
+}
+
+/// The rows by topic, in the order in which the topics come up first.
+fn grouped(
+    entries: impl Iterator<Item = Entry>,
+    read_committed: bool,
+    files: &mut Vec<Vec<FileRange>>,
+) -> Vec<FetchResponseTopic> {
+    let mut topics: Vec<FetchResponseTopic> = Vec::new();
+    let mut places: BTreeMap<TopicRef, usize> = BTreeMap::new();
+    let mut last: Option<(TopicRef, usize)> = None;
+    for entry in entries {
+        let place = match &last {
+            Some((topic, place)) if *topic == entry.asked.topic => *place,
+            _ => *places.entry(entry.asked.topic.clone()).or_insert_with(|| {
+                topics.push(match &entry.asked.topic {
+                    TopicRef::Name(name) => {
+                        FetchResponseTopic { topic: name.clone(), ..FetchResponseTopic::default() }
+                    }
+                    TopicRef::Id(id) => FetchResponseTopic { topic_id: *id, ..FetchResponseTopic::default() },
+                });
+                topics.len() - 1
+            }),
+        };
+        last = Some((entry.asked.topic.clone(), place));
+        topics[place].partitions.push(entry.into_row(read_committed, files));
+    }
+    topics
+}

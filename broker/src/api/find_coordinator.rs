@@ -1,0 +1,88 @@
+//! FindCoordinator: this node, for every key.
+//!
+//! No group or transaction is coordinated yet, but librdkafka turns LZ4 on by this API's presence.
+
+use ottla_protocol::api::find_coordinator::{
+    FindCoordinatorRequest, FindCoordinatorResponse, FindCoordinatorResponseCoordinator,
+};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::wire::Str;
+
+use super::{ConnectionContext, Handlers};
+
+/// Key types: groups, transactions, share partitions (`group:topic id:partition`, from version 6).
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+
+impl Handlers {
+    pub(super) fn find_coordinator(
+        &self,
+        connection: &ConnectionContext,
+        version: i16,
+        request: FindCoordinatorRequest,
+    ) -> FindCoordinatorResponse {
+        let row = |key: Str| {
+            let error = check(request.key_type, &key, version);
+            let (host, port) =
+                if error == ErrorCode::None { self.advertised(connection) } else { (Str::from(""), -1) };
+            FindCoordinatorResponseCoordinator {
+                node_id: if error == ErrorCode::None { self.config.node.id.0 } else { -1 },
+                key,
+                host,
+                port,
+                error_code: error.code(),
+                error_message: Some(Str::from("")),
+            }
+        };
+        if 4 <= version {
+            let coordinators = request.coordinator_keys.iter().map(|key| row(key.clone())).collect();
+            return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+        }
+        let one = row(request.key.clone());
+        FindCoordinatorResponse {
+            error_message: Some(Str::from(if one.error_code == 0 { "NONE" } else { "" })),
+            error_code: one.error_code,
+            node_id: one.node_id,
+            host: one.host,
+            port: one.port,
+            ..FindCoordinatorResponse::default()
+        }
+    }
+}
+
+fn check(key_type: i8, key: &str, version: i16) -> ErrorCode {
+    match key_type {
+        GROUP | TRANSACTION => ErrorCode::None,
+        SHARE if 6 <= version && is_share_key(key) => ErrorCode::None,
+        _ => ErrorCode::InvalidRequest,
+    }
+}
+
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().is_some_and(|text| text.parse::<i32>().is_ok_and(|index| 0 <= index));
+    let topic = parts.next().is_some_and(|text| text.parse::<ottla_protocol::types::TopicId>().is_ok());
+    partition && topic && parts.next().is_some_and(|group| !group.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_types_are_those_of_the_version() {
+        let share = "group:AAAAAAAAAAAAAAAAAAAAAQ:3";
+        for (key_type, key, version, expected) in [
+            (GROUP, "", 0, ErrorCode::None),
+            (TRANSACTION, "", 6, ErrorCode::None),
+            (SHARE, share, 6, ErrorCode::None),
+            (SHARE, share, 5, ErrorCode::InvalidRequest),
+            (SHARE, "group:topic:3", 6, ErrorCode::InvalidRequest),
+            (SHARE, "AAAAAAAAAAAAAAAAAAAAAQ:3", 6, ErrorCode::InvalidRequest),
+            (3, "", 6, ErrorCode::InvalidRequest),
+        ] {
+            assert_eq!(check(key_type, key, version), expected, "{key_type} {key} {version}");
+        }
+    }
+}

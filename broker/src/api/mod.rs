@@ -1,0 +1,215 @@
+//! Answers requests: one handler file per API, under the names of `ottla_protocol::api`.
+//!
+//! A handler decodes nothing itself and keeps nothing: it asks the metadata image, the partitions and the shards, and
+//! fills in the response. What it decides beyond looking things up is decided elsewhere, in a pure file.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ottla_protocol::api::{ApiKey, Message, Request};
+use ottla_protocol::frame::{self, RequestHeader, UnsupportedRequest};
+use ottla_protocol::types::TopicId;
+use ottla_protocol::wire::{FramePiece, Reader, Str};
+use ottla_runtime::{Clock, FileRange, Rng};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::config::BrokerConfig;
+use crate::controller::{Metadata, MetadataImage};
+use crate::network::{FetchSessions, ResponsePiece, ResponsePieces};
+use crate::replication::{Partitions, Shards, Subscription};
+
+pub(crate) use init_producer_id::ProducerIds;
+pub(crate) use produce::ProduceWait;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// An answer.
+    Response(ResponsePieces),
+    /// None, for a Produce with `acks` 0 that went well.
+    Nothing,
+    /// None, and the connection is closed; the text says why.
+    Close(String),
+}
+
+/// What belongs to one connection and outlives its requests.
+pub(crate) struct ConnectionContext {
+    /// Our end: what a client without an advertised address is told to come back to.
+    pub(crate) local: SocketAddr,
+    /// The partitions that the last Fetch waited for, kept for the next.
+    pub(crate) subscription: Option<Subscription>,
+}
+
+impl ConnectionContext {
+    pub(crate) fn new(local: SocketAddr) -> ConnectionContext {
+        ConnectionContext { local, subscription: None }
+    }
+}
+
+/// Everything that handlers ask.
+pub(crate) struct Handlers {
+    pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) metadata: Metadata,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) shards: Shards,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) fetch_sessions: Mutex<FetchSessions>,
+    pub(crate) rng: Mutex<Rng>,
+    pub(crate) clock: Clock,
+}
+
+impl Handlers {
+    /// Whether the request is a Produce, which connections pipeline.
+    pub(crate) fn is_produce(header: &RequestHeader) -> bool {
+        header.api_key == ApiKey::Produce.code()
+    }
+
+    /// Answers any request but Produce.
+    pub(crate) async fn handle(
+        &self,
+        connection: &mut ConnectionContext,
+        header: RequestHeader,
+        body: Reader,
+    ) -> Reply {
+        let api = match header.api() {
+            Ok(api) => api,
+            Err(UnsupportedRequest::ApiVersionsVersion { .. }) => {
+                return Reply::Response(in_memory(frame::unsupported_api_versions_answer(
+                    header.correlation_id,
+                )));
+            }
+            Err(error) => return Reply::Close(error.to_string()),
+        };
+        let answered = match api {
+            ApiKey::ApiVersions => {
+                answer(&header, body, |request| api_versions::answer(&request, header.api_version))
+            }
+            ApiKey::Metadata => {
+                answer_async(&header, body, async |request| self.metadata(connection, &header, request).await)
+                    .await
+            }
+            ApiKey::Fetch => return self.fetch(connection, &header, body).await,
+            ApiKey::ListOffsets => {
+                answer_async(&header, body, async |request| {
+                    self.list_offsets(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::OffsetForLeaderEpoch => {
+                answer_async(&header, body, async |request| self.offset_for_leader_epoch(request).await).await
+            }
+            ApiKey::InitProducerId => {
+                answer_async(&header, body, async |request| self.init_producer_id(request).await).await
+            }
+            ApiKey::FindCoordinator => answer(&header, body, |request| {
+                self.find_coordinator(connection, header.api_version, request)
+            }),
+            ApiKey::CreateTopics => {
+                answer_async(&header, body, async |request| self.create_topics(request).await).await
+            }
+            ApiKey::DeleteTopics => {
+                answer_async(&header, body, async |request| {
+                    self.delete_topics(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::DescribeConfigs => answer(&header, body, |request| self.describe_configs(&request)),
+            ApiKey::DescribeCluster => {
+                answer(&header, body, |request| self.describe_cluster(connection, &request))
+            }
+            ApiKey::Produce => Err("a Produce request is answered where it arrives".to_owned()),
+        };
+        answered.unwrap_or_else(Reply::Close)
+    }
+
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.metadata.image()
+    }
+
+    /// The broker's own address as this client should be told it.
+    pub(crate) fn advertised(&self, connection: &ConnectionContext) -> (Str, i32) {
+        let endpoint = self.config.listener.address_for(connection.local);
+        (Str::from(endpoint.host), i32::from(endpoint.port))
+    }
+
+    /// A random topic id: never zero, nor the one that Kafka keeps for its metadata.
+    pub(crate) fn random_topic_id(&self) -> TopicId {
+        let mut bytes = [0; 16];
+        self.rng.lock().fill(&mut bytes);
+        bytes[0] |= 1;
+        TopicId(bytes)
+    }
+}
+
+/// Decodes the body, and encodes what `handle` makes of it.
+fn answer<R: Request>(
+    header: &RequestHeader,
+    body: Reader,
+    handle: impl FnOnce(R) -> R::Response,
+) -> Result<Reply, String> {
+    let response = handle(decode(header, body)?);
+    Ok(encode(header, &response))
+}
+
+async fn answer_async<R: Request>(
+    header: &RequestHeader,
+    body: Reader,
+    handle: impl AsyncFnOnce(R) -> R::Response,
+) -> Result<Reply, String> {
+    let response = handle(decode(header, body)?).await;
+    Ok(encode(header, &response))
+}
+
+/// Decodes the body of a request whose version is served.
+fn decode<R: Request>(header: &RequestHeader, mut body: Reader) -> Result<R, String> {
+    R::decode(&mut body, header.api_version).map_err(|error| {
+        format!("a {} request (version {}) does not decode: {error}", R::API.name, header.api_version)
+    })
+}
+
+/// Encodes a response that has no bytes of files in it.
+fn encode<M: Message>(header: &RequestHeader, response: &M) -> Reply {
+    encode_with_files(header, response, &[])
+}
+
+/// Encodes a response whose external records are the ranges of `files`, by their index.
+fn encode_with_files<M: Message>(header: &RequestHeader, response: &M, files: &[Vec<FileRange>]) -> Reply {
+    let mut writer = frame::begin_response(M::API, header.api_version, header.correlation_id, 256);
+    response.encode(&mut writer, header.api_version);
+    match writer.finish() {
+        Ok(pieces) => Reply::Response(with_files(pieces, files)),
+        Err(error) => Reply::Close(error.to_string()),
+    }
+}
+
+fn in_memory(pieces: Vec<FramePiece>) -> ResponsePieces {
+    with_files(pieces, &[])
+}
+
+fn with_files(pieces: Vec<FramePiece>, files: &[Vec<FileRange>]) -> ResponsePieces {
+    let mut response: ResponsePieces = SmallVec::with_capacity(pieces.len());
+    for piece in pieces {
+        match piece {
+            FramePiece::Bytes(bytes) => response.push(ResponsePiece::Bytes(bytes)),
+            FramePiece::External { id, .. } => {
+                let ranges = files.get(id as usize).expect("each external piece has its ranges");
+                response.extend(ranges.iter().cloned().map(ResponsePiece::File));
+            }
+        }
+    }
+    response
+}

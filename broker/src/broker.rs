@@ -1,0 +1,150 @@
+//! A broker: configuration in, parts in order, run, shut down.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_runtime::{Runtime, TaskHandle};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Handlers, ProducerIds};
+use crate::config::BrokerConfig;
+use crate::controller::{Metadata, OpenError, OpenOptions};
+use crate::network::{self, FetchSessions};
+use crate::replication::{LoadError, Replicas};
+
+/// How long connections get, at a stop, to be answered what is under way.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running broker. Dropped without [`Broker::stop`] it goes on until its runtime ends.
+pub struct Broker {
+    address: SocketAddr,
+    metadata: Metadata,
+    replicas: Replicas,
+    listener: TaskHandle,
+    stop: CancellationToken,
+    runtime: Runtime,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The metadata can't be opened.
+    #[error(transparent)]
+    Metadata(#[from] OpenError),
+    /// The data directory can't be used.
+    #[error(transparent)]
+    Data(#[from] LoadError),
+    /// The address to listen on names no host that is known.
+    #[error("{address} can't be listened on: {source}; see --listen")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// How a broker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerEnd {
+    /// It was stopped, and everything is on disk.
+    Stopped,
+    /// It failed before; the text says why.
+    Failed(String),
+}
+
+impl Broker {
+    /// Starts a broker. `descriptors` is how many files and sockets the process may have open, which decides how many
+    /// logs are kept open; the broker doesn't ask for it itself, because limits belong to the process.
+    ///
+    /// When this returns, clients are served: logs are recovered, the listener is open.
+    pub async fn start(
+        config: BrokerConfig,
+        descriptors: u64,
+        runtime: Runtime,
+    ) -> Result<Broker, StartError> {
+        let mut options = OpenOptions::new(&config.log.directory, config.node.id);
+        options.rack.clone_from(&config.node.rack);
+        let metadata = Metadata::open(&runtime, options).await?;
+        let started = Broker::start_on(config, descriptors, &runtime, &metadata).await;
+        match started {
+            Ok((replicas, address, listener, stop)) => {
+                Ok(Broker { address, metadata, replicas, listener, stop, runtime })
+            }
+            Err(error) => {
+                // Free the data directory, so that the next try doesn't find it taken.
+                metadata.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_on(
+        config: BrokerConfig,
+        descriptors: u64,
+        runtime: &Runtime,
+        metadata: &Metadata,
+    ) -> Result<(Replicas, SocketAddr, TaskHandle, CancellationToken), StartError> {
+        // The port first: a second broker on it shall not wait for a recovery to hear of it.
+        let listener = network::bind(runtime, &config.listener)
+            .await
+            .map_err(|source| StartError::Listen { address: config.listener.bind.to_string(), source })?;
+        let address = listener.local_address();
+        let replicas = Replicas::start(runtime, &config.log, metadata, config.node.id, descriptors).await?;
+        let stop = CancellationToken::new();
+        let config = Arc::new(config);
+        let handlers = Arc::new(Handlers {
+            metadata: metadata.clone(),
+            partitions: Arc::clone(&replicas.partitions),
+            shards: replicas.shards.clone(),
+            producer_ids: ProducerIds::default(),
+            fetch_sessions: Mutex::new(FetchSessions::new(config.limits.fetch_session_count_max as usize)),
+            rng: Mutex::new(runtime.rng.fork()),
+            clock: runtime.clock.clone(),
+            config: Arc::clone(&config),
+        });
+        let task = network::start(listener, handlers, &config.limits, runtime, stop.clone());
+        Ok((replicas, address, task, stop))
+    }
+
+    /// Where it listens; with port 0 asked for, the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its data is.
+    pub fn data_directory(&self) -> &Path {
+        self.replicas.data_directory()
+    }
+
+    /// Whether this start made the data directory.
+    pub fn is_first_start(&self) -> bool {
+        self.metadata.is_new()
+    }
+
+    /// Completes when the broker can't go on, and says why. It may never.
+    pub async fn ended(&mut self) -> String {
+        tokio::select! {
+            reason = self.replicas.failed() => reason,
+            failure = self.metadata.failed() => failure.to_string(),
+            end = &mut self.listener => format!("the listener has ended: {end:?}"),
+        }
+    }
+
+    /// Stops: no new connection, what is under way is answered, everything is written and synced.
+    pub async fn stop(self) -> BrokerEnd {
+        self.stop.cancel();
+        let drained = self.runtime.clock.sleep(DRAIN);
+        tokio::select! {
+            biased;
+            _ = self.listener => {}
+            () = drained => {}
+        }
+        self.replicas.stop().await;
+        self.metadata.close().await;
+        BrokerEnd::Stopped
+    }
+}

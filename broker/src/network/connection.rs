@@ -1,0 +1,176 @@
+//! One client's connection: requests in, responses out in the order of the requests.
+//!
+//! Produce requests are pipelined: each is handed to the shards as it arrives, and only the waiting for disks
+//! overlaps. Every other request is dealt with alone, when all before it have been answered, as Kafka does; the next
+//! one then waits in the socket. So what one connection can make the broker hold is bounded: a few produce requests
+//! (their bytes are counted by the budget), one other request, and one response that has not left yet.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::frame::RequestHeader;
+use ottla_protocol::wire::Reader;
+use ottla_runtime::{Clock, Connection};
+use tokio_util::sync::CancellationToken;
+
+use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, ReadLimits};
+use super::request_budget::RequestBudget;
+use super::response_writer::ResponseWriter;
+use crate::api::{ConnectionContext, Handlers, ProduceWait, Reply};
+
+/// Produce requests of one connection that wait for the disk. Clients keep 5 in flight (a few keep more); one that
+/// sends on without end is stopped here, and then by TCP.
+const PRODUCE_WAITING_MAX: usize = 64;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionEnd {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Protocol(String),
+    #[error("sending failed: {0}")]
+    Send(#[from] io::Error),
+    #[error("the client took no byte of its response for {} ms", .0.as_millis())]
+    SlowReader(Duration),
+    #[error("the broker stops")]
+    Stopping,
+}
+
+/// What every connection of a listener shares.
+pub(super) struct ConnectionParts {
+    pub(super) handlers: Arc<Handlers>,
+    pub(super) budget: Arc<RequestBudget>,
+    pub(super) clock: Clock,
+    pub(super) limits: ReadLimits,
+    pub(super) stop: CancellationToken,
+}
+
+/// The task that serves one connection.
+pub(super) struct ConnectionTask {
+    reader: FrameReader,
+    writer: ResponseWriter,
+    /// Oldest first; answered in this order.
+    waiting: VecDeque<ProduceWait>,
+    context: ConnectionContext,
+    handlers: Arc<Handlers>,
+    clock: Clock,
+    write_limit: Option<Duration>,
+    stop: CancellationToken,
+}
+
+impl ConnectionTask {
+    pub(super) fn new(connection: Connection, parts: &ConnectionParts) -> ConnectionTask {
+        ConnectionTask {
+            reader: FrameReader::new(
+                connection.reader,
+                Arc::clone(&parts.budget),
+                parts.clock.clone(),
+                parts.limits,
+            ),
+            writer: ResponseWriter::new(connection.writer),
+            waiting: VecDeque::new(),
+            context: ConnectionContext::new(connection.local),
+            handlers: Arc::clone(&parts.handlers),
+            clock: parts.clock.clone(),
+            write_limit: parts.limits.idle,
+            stop: parts.stop.clone(),
+        }
+    }
+
+    /// Serves the connection until it ends, and says why it did.
+    pub(super) async fn run(mut self) -> ConnectionEnd {
+        loop {
+            if let Err(end) = self.turn().await {
+                if matches!(
+                    end,
+                    ConnectionEnd::Stopping | ConnectionEnd::Frame(_) | ConnectionEnd::Protocol(_)
+                ) {
+                    // What was already answered should still reach the client; if it can't, the connection ends anyway.
+                    let _ending = self.send_all().await;
+                    let _ending = self.writer.shutdown().await;
+                }
+                return end;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), ConnectionEnd> {
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(ConnectionEnd::Stopping),
+            sent = send_some(&mut self.writer, &self.clock, self.write_limit), if !self.writer.is_idle() => sent,
+            reply = front(&mut self.waiting), if !self.waiting.is_empty() && self.writer.is_idle() => {
+                self.waiting.pop_front();
+                self.take_reply(reply)
+            }
+            frame = self.reader.next_frame(), if self.waiting.len() < PRODUCE_WAITING_MAX && self.writer.is_idle() => {
+                let frame = frame?;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Err(ConnectionEnd::Stopping),
+                    done = self.on_frame(frame) => done,
+                }
+            }
+        }
+    }
+
+    async fn on_frame(&mut self, frame: ArrivedFrame) -> Result<(), ConnectionEnd> {
+        let mut body = Reader::new(frame.bytes);
+        let header = RequestHeader::decode(&mut body)
+            .map_err(|error| ConnectionEnd::Protocol(format!("a request header does not decode: {error}")))?;
+        if Handlers::is_produce(&header) {
+            let wait = self.handlers.begin_produce(&self.context, header, body, frame.permit).await;
+            self.waiting.push_back(wait.map_err(ConnectionEnd::Protocol)?);
+            return Ok(());
+        }
+        while let Some(wait) = self.waiting.front_mut() {
+            let reply = wait.await;
+            self.waiting.pop_front();
+            self.take_reply(reply)?;
+        }
+        self.send_all().await?;
+        let reply = self.handlers.handle(&mut self.context, header, body).await;
+        drop(frame.permit);
+        self.take_reply(reply)
+    }
+
+    fn take_reply(&mut self, reply: Reply) -> Result<(), ConnectionEnd> {
+        match reply {
+            Reply::Response(pieces) => self.writer.push(pieces),
+            Reply::Nothing => {}
+            Reply::Close(reason) => return Err(ConnectionEnd::Protocol(reason)),
+        }
+        Ok(())
+    }
+
+    async fn send_all(&mut self) -> Result<(), ConnectionEnd> {
+        while !self.writer.is_idle() {
+            send_some(&mut self.writer, &self.clock, self.write_limit).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn front(waiting: &mut VecDeque<ProduceWait>) -> Reply {
+    waiting.front_mut().expect("asked only while something waits").await
+}
+
+async fn send_some(
+    writer: &mut ResponseWriter,
+    clock: &Clock,
+    limit: Option<Duration>,
+) -> Result<(), ConnectionEnd> {
+    let Some(limit) = limit else {
+        writer.send_some().await?;
+        return Ok(());
+    };
+    tokio::select! {
+        biased;
+        sent = writer.send_some() => { sent?; Ok(()) }
+        () = clock.sleep(limit) => Err(ConnectionEnd::SlowReader(limit)),
+    }
+}

@@ -1,0 +1,61 @@
+//! Connections: accepting them, cutting their bytes into requests, sending responses.
+
+mod connection;
+mod fetch_session;
+mod frame_reader;
+mod listener;
+mod request_budget;
+mod response_writer;
+
+pub(crate) use fetch_session::{AnsweredEnds, FetchPartition, FetchSessions, SessionRequest, TopicRef};
+pub(crate) use request_budget::{RequestBudget, RequestBytes};
+pub(crate) use response_writer::{ResponsePiece, ResponsePieces};
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_runtime::{Listener, Runtime, TaskHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::connection::ConnectionParts;
+use self::frame_reader::ReadLimits;
+use self::listener::ListenerTask;
+use crate::api::Handlers;
+use crate::config::{LimitsConfig, ListenerConfig};
+
+/// Binds the listener's address. An empty host is every interface.
+pub(crate) async fn bind(runtime: &Runtime, config: &ListenerConfig) -> io::Result<Box<dyn Listener>> {
+    let host = if config.bind.host.is_empty() { "0.0.0.0" } else { &config.bind.host };
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in runtime.net.resolve(host, config.bind.port).await? {
+        match runtime.net.listen(address, config.backlog).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Serves connections until `stop`; the task ends when the last of them has.
+pub(crate) fn start(
+    listener: Box<dyn Listener>,
+    handlers: Arc<Handlers>,
+    limits: &LimitsConfig,
+    runtime: &Runtime,
+    stop: CancellationToken,
+) -> TaskHandle {
+    let parts = ConnectionParts {
+        handlers,
+        budget: RequestBudget::new(limits.queued_request_bytes_max.unwrap_or(u64::MAX)),
+        clock: runtime.clock.clone(),
+        limits: ReadLimits {
+            frame_bytes_max: limits.request_bytes_max as usize,
+            stall: Duration::from_millis(limits.request_read_timeout_ms),
+            idle: limits.connections_max_idle_ms.map(Duration::from_millis),
+        },
+        stop,
+    };
+    let task = ListenerTask::new(listener, parts, limits.clone(), runtime.spawner.clone());
+    runtime.spawner.spawn("listener", task.run())
+}

@@ -1,0 +1,234 @@
+//! One data directory: what the logs in it share, and whether it can be written to.
+//!
+//! *Full* and *failed* are states here, decided by `log::disk_state` and carried out by this shell: a full directory
+//! refuses appends and goes on by itself when there is room; a failed one is never trusted again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+use ottla_runtime::{Clock, FileRef, Runtime, Spawner};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::partition::Partition;
+use crate::log::disk_state::{DiskEffect, DiskHealth, DiskState, SPACE_CHECK_INTERVAL, Trouble};
+use crate::log::effect::StorageFailure;
+use crate::log::files::{FileKeys, LogContext};
+use crate::log::flusher_task::GroupCommit;
+use crate::log::open::LogPlace;
+use crate::log::preallocation::PreallocationBudget;
+use crate::log::recovery::RecoverError;
+use crate::log::safe_ends::{PartitionEnds, PartitionKey};
+use crate::log::safe_ends_task::SafeEndNotes;
+use crate::log::segment_names::partition_directory;
+
+/// The file that holds space back for when the disk is full.
+const RESERVE_FILE: &str = "ottla-reserve";
+/// What all partitions together may reserve ahead of their logs' ends.
+const PREALLOCATION_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// What the logs of one data directory share.
+pub(super) struct DataDirectory {
+    path: PathBuf,
+    context: LogContext,
+    group_commit: GroupCommit,
+    safe_ends: SafeEndNotes,
+    state: Arc<ArcSwap<DiskState>>,
+    failure: watch::Sender<Option<String>>,
+    health: Mutex<DiskHealth>,
+    clock: Clock,
+    spawner: Spawner,
+    reserve: Mutex<Option<FileRef>>,
+    weak: std::sync::Weak<DataDirectory>,
+}
+
+impl DataDirectory {
+    /// Starts looking after a directory that exists.
+    pub(super) fn start(
+        runtime: &Runtime,
+        path: PathBuf,
+        reserve_bytes: u64,
+        safe_ends: SafeEndNotes,
+    ) -> Arc<DataDirectory> {
+        let (health, first) = DiskHealth::start(reserve_bytes);
+        let directory = Arc::new_cyclic(|weak: &std::sync::Weak<DataDirectory>| {
+            let on_sync_failure = weak.clone();
+            let group_commit = GroupCommit::new(Arc::clone(&runtime.disk), move |failure| {
+                if let Some(directory) = on_sync_failure.upgrade() {
+                    directory.on_sync_failure(&failure.message);
+                }
+            });
+            DataDirectory {
+                context: LogContext {
+                    disk: Arc::clone(&runtime.disk),
+                    spawner: runtime.spawner.clone(),
+                    keys: FileKeys::default(),
+                    preallocation: Arc::new(PreallocationBudget::new(PREALLOCATION_BYTES_MAX)),
+                },
+                path,
+                group_commit,
+                safe_ends,
+                state: Arc::new(ArcSwap::from_pointee(DiskState::Healthy)),
+                failure: watch::Sender::new(None),
+                health: Mutex::new(health),
+                clock: runtime.clock.clone(),
+                spawner: runtime.spawner.clone(),
+                reserve: Mutex::new(None),
+                weak: weak.clone(),
+            }
+        });
+        directory.carry_out(first.into_iter().collect());
+        directory.watch_space();
+        directory
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn context(&self) -> &LogContext {
+        &self.context
+    }
+
+    pub(super) fn group_commit(&self) -> &GroupCommit {
+        &self.group_commit
+    }
+
+    /// Whether appends are taken now.
+    pub(super) fn is_writable(&self) -> bool {
+        matches!(**self.state.load(), DiskState::Healthy)
+    }
+
+    /// Why the directory failed, once it has.
+    pub(super) async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            // The sender lives in `self`.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Where a partition's log lies.
+    pub(super) fn place_of(&self, partition: &Partition) -> LogPlace {
+        let name = partition_directory(&partition.topic.name, partition.index);
+        LogPlace { directory: self.path.join(&name), name: name.into(), topic_id: partition.topic.id }
+    }
+
+    /// Notes what has become durable, for the checkpoint that recovery begins from.
+    pub(super) fn note_safe_end(&self, partition: &Partition, ends: PartitionEnds) {
+        self.safe_ends.note(key_of(partition), ends);
+    }
+
+    /// A partition is gone.
+    pub(super) fn forget(&self, partition: &Partition) {
+        self.safe_ends.note_removed(key_of(partition));
+    }
+
+    /// An operation on a log failed.
+    pub(super) fn on_failure(&self, failure: &StorageFailure) {
+        let mut effects = Vec::new();
+        self.health.lock().on_trouble(&failure.operation, &failure.message, failure.trouble, &mut effects);
+        self.carry_out(effects);
+    }
+
+    /// A log could not be opened. That condemns the log, not the directory, unless the disk is full.
+    pub(super) fn on_open_error(&self, error: &RecoverError) {
+        if let RecoverError::Storage(failure) = error
+            && failure.trouble == Trouble::Full
+        {
+            self.on_failure(failure);
+        }
+    }
+
+    /// The checkpoint of safe ends can't be written.
+    pub(super) fn on_checkpoint_failure(&self, error: &io::Error) {
+        let mut effects = Vec::new();
+        self.health.lock().on_error("write the safe ends", error, &mut effects);
+        self.carry_out(effects);
+    }
+
+    fn on_sync_failure(&self, message: &str) {
+        let mut effects = Vec::new();
+        self.health.lock().on_sync_error(&io::Error::other(message.to_owned()), &mut effects);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&self, effects: Vec<DiskEffect>) {
+        for effect in effects {
+            match effect {
+                DiskEffect::Announce(state) => self.announce(state),
+                DiskEffect::TakeReserve { bytes } => self.take_reserve(bytes),
+                DiskEffect::ReleaseReserve => self.release_reserve(),
+            }
+        }
+    }
+
+    fn announce(&self, state: DiskState) {
+        let path = self.path.display();
+        match &state {
+            DiskState::Healthy => info!("{path} has room again: produce requests are served"),
+            DiskState::Full => warn!(
+                "{path} is full: produce requests are refused (KAFKA_STORAGE_ERROR, clients retry), fetches are served; free space or delete topics, and it goes on by itself"
+            ),
+            DiskState::Failed(reason) => {
+                error!(
+                    "{path} has failed and takes no more writes: {reason}; check the disk, then start the broker again"
+                );
+                self.failure.send_replace(Some(format!("{path}: {reason}")));
+            }
+        }
+        self.state.store(Arc::new(state));
+    }
+
+    fn take_reserve(&self, bytes: u64) {
+        let Some(directory) = self.weak.upgrade() else { return };
+        self.spawner.spawn("disk reserve", async move {
+            let path = directory.path.join(RESERVE_FILE);
+            let result = async {
+                let file = directory.context.disk.open_wait(&path, OpenMode::Create).await?;
+                *directory.reserve.lock() = Some(Arc::clone(&file));
+                file.preallocate_wait(0..bytes).await
+            };
+            let result = result.await;
+            let mut effects = Vec::new();
+            directory.health.lock().on_reserve(result, &mut effects);
+            directory.carry_out(effects);
+        });
+    }
+
+    fn release_reserve(&self) {
+        if let Some(file) = self.reserve.lock().take() {
+            // If even that fails there is nothing more to give.
+            file.truncate(0, Box::new(|_result| ()));
+        }
+    }
+
+    fn watch_space(&self) {
+        let weak = self.weak.clone();
+        let clock = self.clock.clone();
+        self.spawner.spawn("disk space", async move {
+            loop {
+                clock.sleep(SPACE_CHECK_INTERVAL).await;
+                let Some(directory) = weak.upgrade() else { return };
+                if !directory.health.lock().wants_space_checks() {
+                    continue;
+                }
+                if let Ok(space) = directory.context.disk.space_wait(&directory.path).await {
+                    let mut effects = Vec::new();
+                    directory.health.lock().on_space(space, &mut effects);
+                    directory.carry_out(effects);
+                }
+            }
+        });
+    }
+}
+
+/// The partition as checkpoints name it.
+pub(super) fn key_of(partition: &Partition) -> PartitionKey {
+    PartitionKey { topic_id: partition.topic.id, partition: partition.index }
+}

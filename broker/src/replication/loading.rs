@@ -1,0 +1,251 @@
+//! What a start finds in the data directory: every partition's log, at rest.
+//!
+//! After a clean stop one file has it all, and no partition's directory is looked at. Otherwise each log is recovered
+//! from its checkpointed safe end. A directory that the metadata doesn't know is reported and, where it stands in the
+//! way of a topic, moved aside; it is never deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::stream::{self, StreamExt as _};
+use ottla_protocol::types::{BrokerId, PartitionIndex};
+use ottla_runtime::disk::DiskWait as _;
+use ottla_runtime::{DiskRef, Runtime};
+use tracing::{error, info, warn};
+
+use super::partitions_task::FoundLogs;
+use crate::controller::MetadataImage;
+use crate::log::clean_shutdown;
+use crate::log::effect::StorageFailure;
+use crate::log::open::LogPlace;
+use crate::log::recovery::{self, RecoverError, Recovered};
+use crate::log::safe_ends::{self, PartitionEnds, PartitionKey, SafeEnds};
+use crate::log::segment_names::{CLEAN_SHUTDOWN, DirectoryName, SAFE_ENDS, partition_directory};
+use crate::log::sleeping::SleepingLog;
+
+/// What was found.
+pub(super) struct Loaded {
+    /// The logs of the partitions that have one.
+    pub(super) logs: FoundLogs,
+    /// What the checkpoint of safe ends begins with.
+    pub(super) safe_ends: BTreeMap<PartitionKey, PartitionEnds>,
+}
+
+/// Why the data directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The system said no.
+    #[error("{}: {operation}: {source}", path.display())]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The checkpoint of safe ends is of another version, or no checkpoint at all.
+    #[error("{}: {source}; it says what must not be cut off, so it is not ignored: restore it, or move it away to start without", path.display())]
+    SafeEnds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: safe_ends::NotSafeEnds,
+    },
+}
+
+/// One partition to be looked for.
+struct Wanted {
+    key: PartitionKey,
+    place: LogPlace,
+}
+
+/// Looks at the data directory. `side_by_side` logs are recovered at a time.
+pub(super) async fn load(
+    runtime: &Runtime,
+    path: &Path,
+    image: &MetadataImage,
+    node: BrokerId,
+    side_by_side: usize,
+) -> Result<Loaded, LoadError> {
+    let disk = &runtime.disk;
+    let began = runtime.clock.now();
+    let clean = take_clean_shutdown(disk, path).await?;
+    let checkpoint = read_safe_ends(disk, path).await?;
+    let names: BTreeSet<String> = list(disk, path).await?;
+    let was_clean = clean.is_some();
+    let clean = clean.unwrap_or_default();
+
+    let mut logs = FoundLogs::new();
+    let mut ends: BTreeMap<PartitionKey, PartitionEnds> = BTreeMap::new();
+    let mut to_recover = Vec::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for topic in image.topics() {
+        for (partition, index) in topic.partitions().iter().zip(0..) {
+            if partition.leader() != Some(node) && !partition.replicas().contains(&node) {
+                continue;
+            }
+            let index = PartitionIndex(index);
+            let key = PartitionKey { topic_id: topic.id(), partition: index };
+            let name = partition_directory(topic.name(), index);
+            if let Some(found) = clean.get(&key) {
+                ends.insert(key, found.ends);
+                logs.insert(key, Some(SleepingLog::from_clean(found)));
+            } else if names.contains(&name) || checkpoint.partitions.contains_key(&key) {
+                let place = LogPlace {
+                    directory: path.join(&name),
+                    name: name.as_str().into(),
+                    topic_id: topic.id(),
+                };
+                to_recover.push(Wanted { key, place });
+            }
+            known.insert(name);
+        }
+    }
+    let count = to_recover.len();
+    let mut recovering = stream::iter(to_recover)
+        .map(|wanted| recover(disk, wanted, &checkpoint, path))
+        .buffer_unordered(side_by_side.max(1));
+    while let Some((key, log)) = recovering.next().await {
+        if let Some(log) = &log {
+            ends.insert(key, log.ends);
+        }
+        logs.insert(key, log);
+    }
+    drop(recovering);
+    if 0 < count {
+        let millis = runtime.clock.now().since(began).as_millis();
+        info!(
+            logs = count,
+            "recovered {} in {millis} ms",
+            if was_clean { "what changed since the clean stop" } else { "after an unclean stop" }
+        );
+    }
+    report_strangers(runtime, path, names.difference(&known).map(String::as_str));
+    Ok(Loaded { logs, safe_ends: ends })
+}
+
+async fn recover(
+    disk: &DiskRef,
+    wanted: Wanted,
+    checkpoint: &SafeEnds,
+    data_directory: &Path,
+) -> (PartitionKey, Option<SleepingLog>) {
+    let Wanted { key, place } = wanted;
+    let safe = checkpoint.partitions.get(&key);
+    let mut result = recovery::recover(disk, &place, safe).await;
+    if let Err(RecoverError::OtherTopic { found, .. }) = &result {
+        // The topic was deleted and created anew, and a crash came before the old directory was out of the way.
+        let aside =
+            data_directory.join(format!("{}.{:032x}-stray", place.name, u128::from_be_bytes(found.0)));
+        warn!(
+            "{} belongs to a topic that is gone; it is kept as {}",
+            place.directory.display(),
+            aside.display()
+        );
+        result = match disk.rename_wait(&place.directory, &aside).await {
+            Ok(()) => recovery::recover(disk, &place, safe).await,
+            Err(error) => {
+                Err(StorageFailure::new(format!("rename {}", place.directory.display()), &error).into())
+            }
+        };
+    }
+    match result {
+        Ok(recovered) => {
+            announce(&place, &recovered);
+            (key, Some(recovered.log))
+        }
+        Err(error) => {
+            error!("{}: {error}; the partition is offline, the others are served", place.name);
+            (key, None)
+        }
+    }
+}
+
+/// Reads the file of a clean stop and takes it away, durably, before anything is written.
+async fn take_clean_shutdown(
+    disk: &DiskRef,
+    path: &Path,
+) -> Result<Option<BTreeMap<PartitionKey, clean_shutdown::CleanPartition>>, LoadError> {
+    let file = path.join(CLEAN_SHUTDOWN);
+    let bytes = match disk.read_file_wait(&file).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&file, "read", error)),
+    };
+    disk.remove_file_wait(&file).await.map_err(|error| failed(&file, "remove", error))?;
+    disk.sync_directory_wait(path).await.map_err(|error| failed(path, "sync", error))?;
+    match clean_shutdown::parse(&bytes) {
+        Ok(partitions) => Ok(Some(partitions)),
+        Err(error) => {
+            warn!("{}: {error}; every log is looked at instead", file.display());
+            Ok(None)
+        }
+    }
+}
+
+async fn read_safe_ends(disk: &DiskRef, path: &Path) -> Result<SafeEnds, LoadError> {
+    let file = path.join(SAFE_ENDS);
+    match disk.read_file_wait(&file).await {
+        Ok(bytes) => safe_ends::parse(&bytes).map_err(|source| LoadError::SafeEnds { path: file, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SafeEnds::default()),
+        Err(error) => Err(failed(&file, "read", error)),
+    }
+}
+
+async fn list(disk: &DiskRef, path: &Path) -> Result<BTreeSet<String>, LoadError> {
+    let entries = disk.list_wait(path).await.map_err(|error| failed(path, "list", error))?;
+    Ok(entries.into_iter().filter(|entry| entry.is_directory).map(|entry| entry.name).collect())
+}
+
+/// Removes what a deletion left behind, and names what nobody knows.
+fn report_strangers<'n>(runtime: &Runtime, path: &Path, names: impl Iterator<Item = &'n str>) {
+    for name in names {
+        match DirectoryName::parse(name) {
+            DirectoryName::Deleted => {
+                let (disk, doomed) = (DiskRef::clone(&runtime.disk), path.join(name));
+                runtime.spawner.spawn("remove directories", async move {
+                    if let Err(error) = disk.remove_directory_wait(&doomed).await {
+                        warn!("{} can't be removed: {error}; it goes at the next start", doomed.display());
+                    }
+                });
+            }
+            DirectoryName::Partition { .. } | DirectoryName::Future { .. } => {
+                warn!(
+                    "{} belongs to no topic that the metadata knows; it is left alone",
+                    path.join(name).display()
+                );
+            }
+            DirectoryName::Stray | DirectoryName::Other => {}
+        }
+    }
+}
+
+fn failed(path: &Path, operation: &'static str, source: io::Error) -> LoadError {
+    LoadError::Io { path: path.to_owned(), operation, source }
+}
+
+/// Says what recovery did to a log.
+pub(super) fn announce(place: &LogPlace, recovered: &Recovered) {
+    if let Some(cut) = &recovered.cut {
+        warn!(
+            "{}: the log ends at offset {}; {} bytes behind byte {} of segment {} were cut off ({}), with {} whole batch(es) among them, and are kept in {:?}",
+            place.name,
+            cut.place.offset,
+            cut.bytes,
+            cut.place.position,
+            cut.place.base,
+            cut.reason,
+            cut.whole_batches,
+            cut.kept_in
+        );
+    }
+    if !recovered.unknown_files.is_empty() {
+        warn!(
+            "{}: files that are none of a log's are left alone: {}",
+            place.name,
+            recovered.unknown_files.join(", ")
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
+//!
+//! Decisions: `ack_queue`, `retention_round`. Effects: `shard_task` (with `replica`, one of its partitions),
+//! `partitions_task`, `data_directory`, `loading`; `replicas` starts and stops them all. Shared with readers:
+//! `partition`, `subscription`, `registry`, `pending_produce`.
+
+mod ack_queue;
+mod data_directory;
+mod loading;
+mod partition;
+mod partitions_task;
+mod pending_produce;
+mod registry;
+mod replica;
+mod replicas;
+mod retention_round;
+mod shard_task;
+mod shards;
+mod subscription;
+
+pub use loading::LoadError;
+
+pub(crate) use ack_queue::Acks;
+pub(crate) use partition::{Partition, PartitionState};
+pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome};
+pub(crate) use registry::{Partitions, TopicEntry};
+pub(crate) use replicas::Replicas;
+pub(crate) use shards::{Append, Shards};
+pub(crate) use subscription::Subscription;

@@ -1,0 +1,128 @@
+//! What handlers hold of a partition: where it is led, where it begins and ends, and a view of its log.
+//!
+//! The log itself belongs to one shard. This is what the shard publishes, for readers that never ask it, and it is
+//! small: a partition that nobody uses costs this, a resting log in its shard, and its row in the metadata.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use ottla_protocol::types::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+
+use super::subscription::Watchers;
+use crate::config::TopicConfig;
+use crate::log::view::PublishedLog;
+
+/// What the partitions of a topic share.
+pub(crate) struct Topic {
+    pub(crate) id: TopicId,
+    pub(crate) name: Arc<str>,
+    /// The values in effect.
+    pub(crate) config: ArcSwap<TopicConfig>,
+}
+
+/// A partition that this broker leads.
+pub(crate) struct Partition {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) index: PartitionIndex,
+    /// Which shard owns its log, and where in that shard.
+    pub(super) place: ShardPlace,
+    pub(super) watchers: Watchers,
+    /// The log, open to readers; nothing while it rests.
+    log: ArcSwapOption<PublishedLog>,
+    log_start: AtomicI64,
+    high_watermark: AtomicI64,
+    leader_epoch: AtomicI32,
+    state: AtomicU8,
+}
+
+/// Where a partition's log lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShardPlace {
+    pub(super) shard: u16,
+    pub(super) slot: u32,
+}
+
+/// Whether a partition can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PartitionState {
+    /// It is read and written.
+    Online = 0,
+    /// Its log could not be opened, or its data directory has failed.
+    Offline = 1,
+    /// Its topic is gone.
+    Deleted = 2,
+}
+
+impl Partition {
+    pub(super) fn new(
+        topic: Arc<Topic>,
+        index: PartitionIndex,
+        place: ShardPlace,
+        epoch: LeaderEpoch,
+    ) -> Partition {
+        Partition {
+            topic,
+            index,
+            place,
+            watchers: Watchers::default(),
+            log: ArcSwapOption::empty(),
+            log_start: AtomicI64::new(0),
+            high_watermark: AtomicI64::new(0),
+            leader_epoch: AtomicI32::new(epoch.0),
+            state: AtomicU8::new(PartitionState::Online as u8),
+        }
+    }
+
+    /// The first offset that may be read.
+    pub(crate) fn log_start(&self) -> Offset {
+        Offset(self.log_start.load(Ordering::Acquire))
+    }
+
+    /// The first offset that consumers may not read yet.
+    pub(crate) fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// The leader epoch in which this broker leads it.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// The log as readers see it; `None` while it rests.
+    pub(crate) fn log(&self) -> Option<Arc<PublishedLog>> {
+        self.log.load_full()
+    }
+
+    /// Whether it can be used.
+    pub(crate) fn state(&self) -> PartitionState {
+        match self.state.load(Ordering::Acquire) {
+            0 => PartitionState::Online,
+            1 => PartitionState::Offline,
+            _ => PartitionState::Deleted,
+        }
+    }
+
+    /// Shows readers where the log begins and ends; says whether either moved. Only its shard calls it.
+    pub(super) fn set_ends(&self, log_start: Offset, high_watermark: Offset) -> bool {
+        let start_moved = self.log_start.swap(log_start.0, Ordering::AcqRel) != log_start.0;
+        let end_moved = self.high_watermark.swap(high_watermark.0, Ordering::AcqRel) != high_watermark.0;
+        start_moved || end_moved
+    }
+
+    pub(super) fn set_log(&self, log: Option<Arc<PublishedLog>>) {
+        self.log.store(log);
+    }
+
+    pub(super) fn set_state(&self, state: PartitionState) {
+        self.state.store(state as u8, Ordering::Release);
+        self.watchers.mark();
+    }
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.topic.name, self.index)
+    }
+}

@@ -1,0 +1,204 @@
+//! Follows the metadata and makes it so: partitions appear in their shards and in the registry, deleted topics
+//! disappear with their files.
+//!
+//! One change after another, each complete before the next: a topic that is created under the name of one that was just
+//! deleted finds the old one's directory out of the way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ottla_protocol::types::{PartitionIndex, TopicId};
+use ottla_runtime::Spawner;
+use ottla_runtime::disk::DiskWait as _;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::data_directory::DataDirectory;
+use super::partition::{Partition, ShardPlace, Topic};
+use super::registry::{Partitions, TopicEntry, Topics};
+use super::shards::{ShardRequest, Shards};
+use crate::config::TopicConfig;
+use crate::controller::{ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage};
+use crate::log::safe_ends::PartitionKey;
+use crate::log::segment_names::deleted_directory;
+use crate::log::sleeping::SleepingLog;
+
+/// What start-up found of each partition that is not new; `None` where it could not be opened.
+pub(super) type FoundLogs = BTreeMap<PartitionKey, Option<SleepingLog>>;
+
+/// Keeps partitions as the metadata says.
+pub(super) struct PartitionsTask {
+    pub(super) images: ImageFollower,
+    pub(super) partitions: Arc<Partitions>,
+    pub(super) shards: Shards,
+    pub(super) directory: Arc<DataDirectory>,
+    pub(super) defaults: Arc<TopicConfig>,
+    pub(super) spawner: Spawner,
+    /// What each shard's next partition is called in it.
+    pub(super) next_slots: Vec<u32>,
+}
+
+impl PartitionsTask {
+    /// Brings up what the metadata has at start; `logs` has what was found of each partition.
+    pub(super) async fn start(&mut self, logs: &mut FoundLogs) {
+        let image = Arc::clone(self.images.seen());
+        let mut topics = Topics::default();
+        for topic in image.topics() {
+            let entry = self.create(&image, topic, logs).await;
+            topics.insert(entry);
+        }
+        self.partitions.publish(topics, image.offset());
+    }
+
+    /// Follows the metadata until it ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            let before = Arc::clone(self.images.seen());
+            let Ok(after) = self.images.next().await.map(Arc::clone) else { return };
+            self.apply(&before, &after).await;
+        }
+    }
+
+    async fn apply(&mut self, before: &MetadataImage, after: &MetadataImage) {
+        let changes = after.changes_since(before);
+        let mut topics = self.partitions.snapshot();
+        // Deletions first: a topic of the same name may be among the new ones.
+        for change in &changes.topics {
+            if let TopicChange::Removed(topic) = change
+                && let Some(entry) = topics.remove(topic.id())
+            {
+                self.delete(&entry).await;
+            }
+        }
+        for change in &changes.topics {
+            if let TopicChange::Created(topic) = change {
+                let entry = self.create(after, topic, &mut BTreeMap::new()).await;
+                topics.insert(entry);
+            }
+        }
+        for resource in &changes.configs {
+            if let ConfigResource::Topic(name) = resource
+                && let Some(topic) = after.topic(name)
+                && let Some(entry) = topics.by_id(topic.id())
+            {
+                self.configure(after, entry).await;
+            }
+        }
+        self.partitions.publish(topics, after.offset());
+    }
+
+    async fn create(
+        &mut self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        logs: &mut FoundLogs,
+    ) -> TopicEntry {
+        let config = self.config_of(image, topic.name());
+        if config.cleanup_policy.compact {
+            warn!(topic = %topic.name(), "cleanup.policy=compact: keys are required, but nothing is compacted yet");
+        }
+        let shared = Arc::new(Topic {
+            id: topic.id(),
+            name: Arc::from(&**topic.name()),
+            config: ArcSwap::new(config),
+        });
+        let mut partitions = Vec::with_capacity(topic.partitions().len());
+        for (row, index) in topic.partitions().iter().zip(0..) {
+            let index = PartitionIndex(index);
+            let place = self.place(shared.id, index);
+            let partition =
+                Arc::new(Partition::new(Arc::clone(&shared), index, place, image.leader_epoch(row)));
+            let key = PartitionKey { topic_id: shared.id, partition: index };
+            let log = logs.remove(&key).unwrap_or(Some(SleepingLog::ABSENT));
+            let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
+            self.shards.send(place.shard, add).await;
+            partitions.push(partition);
+        }
+        TopicEntry::new(shared, partitions)
+    }
+
+    /// Spreads partitions over the shards: neighbours of one topic apart, topics with one partition too.
+    fn place(&mut self, topic: TopicId, index: PartitionIndex) -> ShardPlace {
+        let first = u64::from_be_bytes(topic.0[8..].try_into().expect("eight of sixteen bytes"));
+        let shard =
+            (first.wrapping_add(u64::try_from(index.0).unwrap_or(0)) % self.shards.count() as u64) as usize;
+        let next = self.next_slots.get_mut(shard).expect("one for each shard");
+        let slot = *next;
+        *next += 1;
+        ShardPlace { shard: u16::try_from(shard).expect("there are at most 1024 shards"), slot }
+    }
+
+    fn config_of(&self, image: &MetadataImage, name: &str) -> Arc<TopicConfig> {
+        let Some(overrides) = image.topic_configs(name).filter(|overrides| !overrides.is_empty()) else {
+            return Arc::clone(&self.defaults);
+        };
+        let overrides = overrides.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        match self.defaults.with_overrides(&overrides) {
+            Ok(config) => Arc::new(config),
+            Err(error) => {
+                error!(topic = name, %error, "the topic's configs can't be read; it has the broker's defaults");
+                Arc::clone(&self.defaults)
+            }
+        }
+    }
+
+    async fn configure(&self, image: &MetadataImage, entry: &TopicEntry) {
+        let config = self.config_of(image, entry.name());
+        entry.topic().config.store(Arc::clone(&config));
+        for partition in entry.partitions() {
+            let request =
+                ShardRequest::Configure { partition: Arc::clone(partition), config: Arc::clone(&config) };
+            self.shards.send(partition.place.shard, request).await;
+        }
+    }
+
+    /// Takes a topic's partitions out of their shards and their directories out of the way; the files are removed
+    /// behind everybody's back.
+    async fn delete(&self, entry: &TopicEntry) {
+        let mut removed = Vec::with_capacity(entry.partitions().len());
+        for partition in entry.partitions() {
+            let (done, gone) = oneshot::channel();
+            let request = ShardRequest::Remove { partition: Arc::clone(partition), done };
+            self.shards.send(partition.place.shard, request).await;
+            removed.push(gone);
+        }
+        for gone in removed {
+            // A shard that has ended holds no log open any more.
+            let _ = gone.await;
+        }
+        let disk = &self.directory.context().disk;
+        let mut doomed: Vec<PathBuf> = Vec::new();
+        for partition in entry.partitions() {
+            let from = self.directory.place_of(partition).directory;
+            let to = self.directory.path().join(deleted_directory(entry.name(), partition.index, entry.id()));
+            match disk.rename_wait(&from, &to).await {
+                Ok(()) => doomed.push(to),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => warn!("{} can't be renamed for removal: {error}", from.display()),
+            }
+        }
+        info!(topic = entry.name(), partitions = entry.partitions().len(), "topic deleted");
+        self.remove_directories(doomed);
+    }
+
+    fn remove_directories(&self, doomed: Vec<PathBuf>) {
+        if doomed.is_empty() {
+            return;
+        }
+        let disk = Arc::clone(&self.directory.context().disk);
+        let directory = self.directory.path().to_owned();
+        self.spawner.spawn("remove directories", async move {
+            // The new names first: a directory that came back under its old one would look like a log.
+            if let Err(error) = disk.sync_directory_wait(&directory).await {
+                warn!("{} can't be synced after a deletion: {error}", directory.display());
+            }
+            for path in doomed {
+                if let Err(error) = disk.remove_directory_wait(&path).await {
+                    warn!("{} can't be removed: {error}; it goes at the next start", path.display());
+                }
+            }
+        });
+    }
+}

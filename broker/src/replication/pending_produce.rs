@@ -1,0 +1,152 @@
+//! One Produce request whose partitions are answered by several shards, each in its own time.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::types::Offset;
+use parking_lot::Mutex;
+
+/// What became of one partition's batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ProduceOutcome {
+    /// It is in the log, as safely as the request's acks asked for; or it already was (a duplicate).
+    Appended {
+        /// The offset of its first record.
+        base_offset: Offset,
+        /// The batch's time where the broker sets it (`LogAppendTime`) and for duplicates; −1 otherwise.
+        log_append_time_ms: i64,
+        /// Where the log starts.
+        log_start: Offset,
+    },
+    /// It is not in the log, or may be but is not known to be safe.
+    Failed(ProduceFailure),
+}
+
+/// Why a batch was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProduceFailure {
+    /// What the client is told.
+    pub(crate) code: ErrorCode,
+    /// For people; most codes have none.
+    pub(crate) message: Option<String>,
+    /// Which records are to blame, by their index in the batch.
+    pub(crate) record_errors: Vec<(i32, Option<String>)>,
+    /// Where the log starts, or −1 where the check came before the log was looked at.
+    pub(crate) log_start: Offset,
+}
+
+impl ProduceFailure {
+    /// A failure that needs no more than its code.
+    pub(crate) fn code(code: ErrorCode) -> ProduceFailure {
+        ProduceFailure { code, message: None, record_errors: Vec::new(), log_start: Offset::UNKNOWN }
+    }
+}
+
+/// The outcomes of a request, gathered as they come in.
+#[derive(Debug)]
+pub(crate) struct PendingProduce {
+    remaining: AtomicUsize,
+    outcomes: Mutex<Vec<Option<ProduceOutcome>>>,
+    waker: AtomicWaker,
+}
+
+impl PendingProduce {
+    /// A request of `count` batches; the slots are answered in any order.
+    pub(crate) fn new(count: usize) -> (Arc<PendingProduce>, Vec<ProduceSlot>) {
+        let pending = Arc::new(PendingProduce {
+            remaining: AtomicUsize::new(count),
+            outcomes: Mutex::new(vec![None; count]),
+            waker: AtomicWaker::new(),
+        });
+        let slots =
+            (0..count).map(|index| ProduceSlot { pending: Some(Arc::clone(&pending)), index }).collect();
+        (pending, slots)
+    }
+
+    /// Ready when every slot has been answered.
+    pub(crate) async fn answered(&self) {
+        poll_fn(|context| {
+            // Register, then look again.
+            self.waker.register(context.waker());
+            if self.remaining.load(Ordering::Acquire) == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Takes what has come in so far; `None` where nothing has.
+    pub(crate) fn take(&self) -> Vec<Option<ProduceOutcome>> {
+        std::mem::take(&mut *self.outcomes.lock())
+    }
+}
+
+/// The place of one batch's outcome. Dropped unanswered (its shard is gone), it answers that the storage failed.
+#[derive(Debug)]
+pub(crate) struct ProduceSlot {
+    pending: Option<Arc<PendingProduce>>,
+    index: usize,
+}
+
+impl ProduceSlot {
+    /// Answers.
+    pub(crate) fn answer(mut self, outcome: ProduceOutcome) {
+        self.put(outcome);
+    }
+
+    fn put(&mut self, outcome: ProduceOutcome) {
+        let Some(pending) = self.pending.take() else { return };
+        // The list is gone if the request timed out meanwhile.
+        if let Some(place) = pending.outcomes.lock().get_mut(self.index) {
+            *place = Some(outcome);
+        }
+        if pending.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            pending.waker.wake();
+        }
+    }
+}
+
+impl Drop for ProduceSlot {
+    fn drop(&mut self) {
+        self.put(ProduceOutcome::Failed(ProduceFailure::code(ErrorCode::KafkaStorageError)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    fn appended(base: i64) -> ProduceOutcome {
+        ProduceOutcome::Appended { base_offset: Offset(base), log_append_time_ms: -1, log_start: Offset(0) }
+    }
+
+    #[test]
+    fn a_request_is_answered_when_its_last_batch_is() {
+        let (pending, mut slots) = PendingProduce::new(2);
+        slots.remove(1).answer(appended(7));
+        assert_eq!(pending.answered().now_or_never(), None);
+        slots.remove(0).answer(appended(3));
+        assert_eq!(pending.answered().now_or_never(), Some(()));
+        assert_eq!(pending.take(), vec![Some(appended(3)), Some(appended(7))]);
+    }
+
+    #[test]
+    fn a_slot_whose_shard_is_gone_answers_a_storage_error() {
+        let (pending, slots) = PendingProduce::new(1);
+        drop(slots);
+        assert_eq!(pending.answered().now_or_never(), Some(()));
+        let failure = ProduceFailure::code(ErrorCode::KafkaStorageError);
+        assert_eq!(pending.take(), vec![Some(ProduceOutcome::Failed(failure))]);
+    }
+
+    #[test]
+    fn an_answer_after_the_time_out_is_dropped() {
+        let (pending, mut slots) = PendingProduce::new(1);
+        assert_eq!(pending.take(), vec![None]);
+        slots.remove(0).answer(appended(1));
+        assert_eq!(pending.take(), vec![]);
+    }
+}

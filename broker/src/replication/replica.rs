@@ -1,0 +1,223 @@
+//! One partition in its shard: its log, at rest or open, and the producers that wait on it.
+//!
+//! Glue between the log's decision core, the hands that carry out its effects, and what readers hold. It knows no
+//! channel of its own: the shard calls it, and it leaves marks for the flusher and what else is to be done in the turn.
+
+use std::sync::Arc;
+
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::types::Offset;
+use ottla_runtime::MonotonicTime;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::ack_queue::{AckQueue, Acks};
+use super::data_directory::DataDirectory;
+use super::partition::{Partition, PartitionState};
+use super::pending_produce::{ProduceFailure, ProduceOutcome};
+use super::shards::Append;
+use crate::config::TimestampType;
+use crate::log::effect::{LogEffect, LogEvent};
+use crate::log::files::{DurableMark, EventSink};
+use crate::log::flusher::FileKey;
+use crate::log::open::OpenLog;
+use crate::log::partition_log::{AppendError, AppendOutcome};
+use crate::log::producer_state::SequenceError;
+use crate::log::safe_ends::PartitionEnds;
+use crate::log::sleeping::SleepingLog;
+use crate::planted;
+
+/// One partition in its shard.
+pub(super) struct Replica {
+    pub(super) partition: Arc<Partition>,
+    pub(super) log: ReplicaLog,
+    acks: AckQueue,
+    /// Tells events of an earlier opening from those of this one.
+    pub(super) generation: u32,
+    /// When it was last appended to or opened.
+    pub(super) used_at: MonotonicTime,
+    /// Whether it is in the list of those that this turn has to finish.
+    pub(super) is_touched: bool,
+    /// What waits until the log is open, or has failed to open.
+    pub(super) waiting: Vec<Waiting>,
+    /// Set once the topic is gone; told when nothing of the log is under way any more.
+    pub(super) removal: Option<oneshot::Sender<()>>,
+}
+
+/// Something that needs an open log.
+pub(super) enum Waiting {
+    Append(Append),
+    Open(oneshot::Sender<()>),
+}
+
+/// The state of a partition's log.
+pub(super) enum ReplicaLog {
+    /// At rest: nothing is open.
+    Resting(SleepingLog),
+    /// Being opened.
+    Opening,
+    /// Open.
+    Open(Box<OpenReplica>),
+    /// An operation failed; what is on the disk has to be looked at before it is opened again.
+    /// What must not be cut off, as far as that is known.
+    Broken(Option<PartitionEnds>),
+}
+
+/// An open log.
+pub(super) struct OpenReplica {
+    pub(super) log: OpenLog,
+    pub(super) sink: EventSink,
+    /// The files for which the flusher may have marks.
+    pub(super) keys: SmallVec<[FileKey; 2]>,
+    /// What the checkpoint of safe ends was last told.
+    pub(super) noted: Option<PartitionEnds>,
+}
+
+impl OpenReplica {
+    /// Tells the checkpoint what has become durable, if that is news.
+    pub(super) fn note_safe_end(&mut self, partition: &Partition, directory: &DataDirectory) {
+        let ends = self.log.core.durable_ends();
+        if self.noted != Some(ends) {
+            self.noted = Some(ends);
+            directory.note_safe_end(partition, ends);
+        }
+    }
+}
+
+impl Replica {
+    /// A partition whose log rests, or, without one, has to be looked at before it can be used.
+    pub(super) fn new(partition: Arc<Partition>, log: Option<SleepingLog>, now: MonotonicTime) -> Replica {
+        let log = match log {
+            Some(log) => {
+                partition.set_ends(log.ends.log_start, log.ends.safe_end);
+                ReplicaLog::Resting(log)
+            }
+            None => {
+                partition.set_state(PartitionState::Offline);
+                ReplicaLog::Broken(None)
+            }
+        };
+        Replica {
+            partition,
+            log,
+            acks: AckQueue::default(),
+            generation: 0,
+            used_at: now,
+            is_touched: false,
+            waiting: Vec::new(),
+            removal: None,
+        }
+    }
+
+    /// Appends to the open log; the producer is answered once the batch is as safe as it asked for.
+    pub(super) fn append(&mut self, now: MonotonicTime, append: Append) {
+        let ReplicaLog::Open(open) = &mut self.log else {
+            unreachable!("an append waits until the log is open");
+        };
+        self.used_at = now;
+        let Append { partition, batch, acks, slot } = append;
+        let append_time = match partition.topic.config.load().timestamp_type {
+            TimestampType::LogAppendTime => batch.header.max_timestamp,
+            TimestampType::CreateTime => -1,
+        };
+        match open.log.core.append(now, &batch, partition.leader_epoch()) {
+            Ok(AppendOutcome::Appended { base_offset, last_offset }) => {
+                let acks = if planted::ANSWER_BEFORE_FSYNC { Acks::Leader } else { acks };
+                self.acks.push(acks, last_offset.plus(1), base_offset, append_time, slot);
+            }
+            Ok(AppendOutcome::Duplicate { base_offset, last_offset, timestamp }) => {
+                let end = if planted::DUPLICATE_ANSWERED_EARLY { Offset(0) } else { last_offset.plus(1) };
+                self.acks.push(acks, end, base_offset, timestamp, slot);
+            }
+            Err(error) => {
+                let failure = refusal(&error, open.log.core.ends().log_start);
+                slot.answer(ProduceOutcome::Failed(failure));
+            }
+        }
+    }
+
+    /// Ends a turn: carries out what the log decided, shows readers its ends, answers producers.
+    pub(super) fn finish_turn(&mut self, effects: &mut Vec<LogEffect>, marks: &mut Vec<DurableMark>) {
+        let ReplicaLog::Open(open) = &mut self.log else { return };
+        let core = &mut open.log.core;
+        core.advance_high_watermark(core.sole_replica_high_watermark());
+        core.take_effects(effects);
+        for effect in effects.drain(..) {
+            if let Some(mark) = open.log.files.carry_out(effect, &open.sink) {
+                if !open.keys.contains(&mark.key) {
+                    open.keys.push(mark.key);
+                }
+                marks.push(mark);
+            }
+        }
+        let ends = core.ends();
+        if self.partition.set_ends(ends.log_start, ends.high_watermark) {
+            self.partition.watchers.mark();
+        }
+        self.acks.answer(ends.log_start, ends.log_end, ends.high_watermark);
+    }
+
+    /// Tells everyone who waits on this partition that it failed.
+    pub(super) fn fail_waiting(&mut self, code: ErrorCode) {
+        let failure = ProduceFailure::code(code);
+        self.acks.fail(&failure);
+        for waiting in self.waiting.drain(..) {
+            match waiting {
+                Waiting::Append(append) => append.slot.answer(ProduceOutcome::Failed(failure.clone())),
+                // A reader finds no open log, and that is its answer; a closed channel on its side is no news.
+                Waiting::Open(done) => drop(done),
+            }
+        }
+    }
+
+    /// The log failed in an operation: it is looked at anew before anyone uses it again.
+    pub(super) fn break_log(&mut self) {
+        let ReplicaLog::Open(open) = &self.log else { return };
+        // What lies behind is kept too, as far as it is whole.
+        self.log = ReplicaLog::Broken(Some(open.log.core.durable_ends()));
+        self.generation += 1;
+        self.partition.set_log(None);
+        self.fail_waiting(ErrorCode::KafkaStorageError);
+        self.partition.watchers.mark();
+    }
+
+    /// Puts the log to rest if nothing is under way; says whether it did.
+    pub(super) fn try_rest(&mut self, now: MonotonicTime) -> bool {
+        let ReplicaLog::Open(open) = &mut self.log else { return false };
+        if !self.acks.is_empty() {
+            return false;
+        }
+        let Some(resting) = open.log.core.try_hibernate(now) else { return false };
+        self.log = ReplicaLog::Resting(resting);
+        self.generation += 1;
+        self.partition.set_log(None);
+        true
+    }
+
+    pub(super) fn on_event(&mut self, now: MonotonicTime, event: LogEvent) {
+        if let ReplicaLog::Open(open) = &mut self.log {
+            open.log.core.on_event(now, event);
+        }
+    }
+}
+
+/// What a producer is told of an append that the log refused, in Kafka's codes. Before the log was looked at there is
+/// no log start offset to tell.
+fn refusal(error: &AppendError, log_start: Offset) -> ProduceFailure {
+    let (code, log_start) = match error {
+        AppendError::LargerThanSegment { .. } => (ErrorCode::RecordListTooLarge, Offset::UNKNOWN),
+        AppendError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => {
+            (ErrorCode::InvalidProducerEpoch, log_start)
+        }
+        AppendError::Sequence(SequenceError::OutOfOrderSequence { .. }) => {
+            (ErrorCode::OutOfOrderSequenceNumber, log_start)
+        }
+        AppendError::Sequence(SequenceError::TransactionOpen { .. }) => {
+            (ErrorCode::InvalidTxnState, log_start)
+        }
+        AppendError::OffsetsExhausted { .. } | AppendError::Storage(_) | AppendError::Damaged { .. } => {
+            (ErrorCode::KafkaStorageError, Offset::UNKNOWN)
+        }
+    };
+    ProduceFailure { log_start, ..ProduceFailure::code(code) }
+}

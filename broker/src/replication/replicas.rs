@@ -1,0 +1,223 @@
+//! All replicas of a broker: brings the shards up on what the data directory holds, and puts them away.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::types::BrokerId;
+use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+use ottla_runtime::{Runtime, TaskEnd, TaskHandle};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::data_directory::{DataDirectory, key_of};
+use super::loading::{self, LoadError};
+use super::partition::Partition;
+use super::partitions_task::PartitionsTask;
+use super::registry::Partitions;
+use super::shard_task::{ShardParts, ShardTask};
+use super::shards::{INBOX_LENGTH, ShardRequest, Shards};
+use crate::config::LogConfig;
+use crate::controller::Metadata;
+use crate::log::checkpoint_files::encode_offsets;
+use crate::log::clean_shutdown;
+use crate::log::safe_ends_task::{SafeEndNotes, SafeEndsTask};
+use crate::log::segment_names::{CLEAN_SHUTDOWN, TEMPORARY_SUFFIX};
+use crate::log::sleeping::SleepingLog;
+
+/// How many logs are recovered side by side for each of `num.recovery.threads.per.data.dir`: they wait for the disk,
+/// not for a thread.
+const RECOVERIES_PER_THREAD: usize = 8;
+/// Files that an open log may need, with some for its readers.
+const FILES_PER_LOG: u64 = 3;
+/// Descriptors that are left to connections and to everything else.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// The replicas of a broker.
+pub(crate) struct Replicas {
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) shards: Shards,
+    directory: Arc<DataDirectory>,
+    safe_ends: SafeEndNotes,
+    safe_ends_task: TaskHandle,
+    tasks: Vec<TaskHandle>,
+    follower: TaskHandle,
+}
+
+impl Replicas {
+    /// Loads every log of the data directory and starts the shards. `descriptors` is how many files and sockets the
+    /// process may have open.
+    pub(crate) async fn start(
+        runtime: &Runtime,
+        config: &LogConfig,
+        metadata: &Metadata,
+        node: BrokerId,
+        descriptors: u64,
+    ) -> Result<Replicas, LoadError> {
+        let path = config.directory.clone();
+        let mut images = metadata.follow();
+        let image = Arc::clone(images.current());
+        let side_by_side = RECOVERIES_PER_THREAD * config.recovery_threads as usize;
+        let mut loaded = loading::load(runtime, &path, &image, node, side_by_side).await?;
+        let (safe_ends, safe_ends_task) = SafeEndsTask::start(
+            Arc::clone(&runtime.disk),
+            runtime.clock.clone(),
+            path.clone(),
+            &loaded.safe_ends,
+        )
+        .await
+        .map_err(|source| LoadError::Io {
+            path: path.clone(),
+            operation: "write the safe ends",
+            source,
+        })?;
+        let directory = DataDirectory::start(runtime, path, config.disk_reserve_bytes, safe_ends.clone());
+        let safe_ends_task = spawn_safe_ends(runtime, safe_ends_task, &directory);
+
+        let count = config.shard_count.map_or_else(default_shard_count, |count| count as usize);
+        let open_logs = descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2 / FILES_PER_LOG / count as u64;
+        let mut inboxes = Vec::with_capacity(count);
+        let mut tasks = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (inbox, requests) = mpsc::channel(INBOX_LENGTH);
+            let parts = ShardParts {
+                directory: Arc::clone(&directory),
+                clock: runtime.clock.clone(),
+                spawner: runtime.spawner.clone(),
+                open_logs_max: usize::try_from(open_logs).unwrap_or(usize::MAX).max(4),
+                retention_interval: Duration::from_millis(config.retention_check_interval_ms),
+                producer_expiration: Duration::from_millis(config.producer_id_expiration_ms),
+                producer_expiration_interval: Duration::from_millis(
+                    config.producer_id_expiration_check_interval_ms,
+                ),
+            };
+            tasks.push(runtime.spawner.spawn("shard", ShardTask::new(parts, requests).run()));
+            inboxes.push(inbox);
+        }
+        let shards = Shards::new(inboxes);
+        let partitions = Arc::new(Partitions::new());
+        let mut follower = PartitionsTask {
+            images,
+            partitions: Arc::clone(&partitions),
+            shards: shards.clone(),
+            directory: Arc::clone(&directory),
+            defaults: Arc::new(config.topic_defaults.clone()),
+            spawner: runtime.spawner.clone(),
+            next_slots: vec![0; count],
+        };
+        follower.start(&mut loaded.logs).await;
+        let follower = runtime.spawner.spawn("partitions", follower.run());
+        Ok(Replicas { partitions, shards, directory, safe_ends, safe_ends_task, tasks, follower })
+    }
+
+    /// Completes when the broker can't go on: the data directory has failed, or a task met a bug.
+    pub(crate) async fn failed(&mut self) -> String {
+        let shards = self.tasks.iter_mut().map(|task| async move {
+            match task.await {
+                TaskEnd::Panicked(message) => format!("a bug in a shard: {message}"),
+                end => format!("a shard has ended: {end:?}"),
+            }
+        });
+        let any_shard = futures_util::future::select_all(shards.map(Box::pin));
+        tokio::select! {
+            reason = self.directory.failed() => reason,
+            (reason, _, _) = any_shard => reason,
+            end = &mut self.follower => format!("the task that follows the metadata has ended: {end:?}"),
+        }
+    }
+
+    /// Writes and syncs everything and notes where every log ends, so that the next start need not look.
+    pub(crate) async fn stop(self) {
+        self.follower.abort();
+        let mut resting: Vec<(Arc<Partition>, SleepingLog)> = Vec::new();
+        for shard in 0..self.shards.count() {
+            let (done, closed) = oneshot::channel();
+            let shard = u16::try_from(shard).expect("there are at most 1024 shards");
+            self.shards.send(shard, ShardRequest::Close { done }).await;
+            match closed.await {
+                Ok(logs) => resting.extend(logs),
+                // It has failed; what it held is looked at by the next start.
+                Err(_) => return,
+            }
+        }
+        self.safe_ends.close();
+        let _end = self.safe_ends_task.await;
+        if !self.directory.is_writable() {
+            warn!("the data directory takes no writes, so the next start looks at every log");
+            return;
+        }
+        if let Err(error) = write_clean_shutdown(&self.directory, &resting).await {
+            warn!("the clean stop can't be noted ({error}), so the next start looks at every log");
+        }
+    }
+
+    /// The data directory.
+    pub(crate) fn data_directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+fn default_shard_count() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+fn spawn_safe_ends(runtime: &Runtime, task: SafeEndsTask, directory: &Arc<DataDirectory>) -> TaskHandle {
+    let directory = Arc::clone(directory);
+    runtime.spawner.spawn("safe ends", async move {
+        if let Err(error) = task.run().await {
+            directory.on_checkpoint_failure(&error);
+        }
+    })
+}
+
+async fn write_clean_shutdown(
+    directory: &DataDirectory,
+    resting: &[(Arc<Partition>, SleepingLog)],
+) -> std::io::Result<()> {
+    write_kafka_checkpoints(directory, resting).await?;
+    let partitions: BTreeMap<_, _> =
+        resting.iter().filter_map(|(partition, log)| Some((key_of(partition), log.to_clean()?))).collect();
+    let bytes = clean_shutdown::encode(&partitions);
+    put_in_place(directory, CLEAN_SHUTDOWN, Bytes::from(bytes)).await?;
+    info!(logs = partitions.len(), "every log is written and synced");
+    Ok(())
+}
+
+/// Kafka's own text checkpoints, for its tools and for a way back.
+async fn write_kafka_checkpoints(
+    directory: &DataDirectory,
+    resting: &[(Arc<Partition>, SleepingLog)],
+) -> std::io::Result<()> {
+    let rows = |offset_of: fn(&SleepingLog) -> Option<ottla_protocol::types::Offset>| {
+        resting
+            .iter()
+            .filter(|(_, log)| log.segment_count != 0)
+            .filter_map(|(partition, log)| Some((&*partition.topic.name, partition.index, offset_of(log)?)))
+            .collect::<Vec<_>>()
+    };
+    let ends = rows(|log| Some(log.ends.safe_end));
+    let starts = rows(|log| Some(log.ends.log_start).filter(|start| 0 < start.0));
+    for (name, rows) in [
+        ("recovery-point-offset-checkpoint", &ends),
+        ("replication-offset-checkpoint", &ends),
+        ("log-start-offset-checkpoint", &starts),
+    ] {
+        put_in_place(directory, name, Bytes::from(encode_offsets(rows.iter().copied()))).await?;
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all, durably.
+async fn put_in_place(directory: &DataDirectory, name: &str, bytes: Bytes) -> std::io::Result<()> {
+    let disk = &directory.context().disk;
+    let place: PathBuf = directory.path().join(name);
+    let temporary = directory.path().join(format!("{name}{TEMPORARY_SUFFIX}"));
+    let file = disk.open_wait(&temporary, OpenMode::Create).await?;
+    file.truncate_wait(0).await?;
+    file.write_at_wait(0, vec![bytes]).await?;
+    disk.sync_file_wait(&file).await?;
+    disk.rename_wait(&temporary, &place).await?;
+    disk.sync_directory_wait(directory.path()).await
+}

@@ -1,0 +1,91 @@
+//! The handle to the shards: how everybody else asks the owners of the logs for something.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::ack_queue::Acks;
+use super::partition::Partition;
+use super::pending_produce::ProduceSlot;
+use crate::config::TopicConfig;
+use crate::log::batch_validation::ValidatedBatch;
+use crate::log::ends::EndPlace;
+use crate::log::sleeping::SleepingLog;
+
+/// Requests that wait for a shard. When it is full, whoever asks waits: connections stop reading, and their clients
+/// wait in TCP. The bytes behind waiting batches are bounded by the request budget.
+pub(super) const INBOX_LENGTH: usize = 1024;
+
+/// A batch for a partition's log.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) batch: Box<ValidatedBatch>,
+    pub(crate) acks: Acks,
+    pub(crate) slot: ProduceSlot,
+}
+
+/// The logs of a shard that has been closed.
+pub(super) type RestingLogs = Vec<(Arc<Partition>, SleepingLog)>;
+
+/// What a shard is asked.
+#[derive(Debug)]
+pub(super) enum ShardRequest {
+    /// It owns this partition from now on. Without a log, start-up could not make sense of what is on the disk.
+    Add { partition: Arc<Partition>, log: Option<SleepingLog> },
+    /// Append.
+    Append(Append),
+    /// Open the log for a reader.
+    Open { partition: Arc<Partition>, done: oneshot::Sender<()> },
+    /// A reader or the scrubber found damage.
+    Damaged { partition: Arc<Partition>, place: EndPlace },
+    /// The topic's configs have changed.
+    Configure { partition: Arc<Partition>, config: Arc<TopicConfig> },
+    /// The topic is gone: so are the partition's files, once this is answered.
+    Remove { partition: Arc<Partition>, done: oneshot::Sender<()> },
+    /// Write and sync everything, answer everybody, and stop. The answer has what rests in this shard.
+    Close { done: oneshot::Sender<RestingLogs> },
+}
+
+/// The shards of a broker. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Shards {
+    inboxes: Arc<[mpsc::Sender<ShardRequest>]>,
+}
+
+impl Shards {
+    pub(super) fn new(inboxes: Vec<mpsc::Sender<ShardRequest>>) -> Shards {
+        Shards { inboxes: inboxes.into() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// Hands a batch to its shard. If the shard is gone the batch's slot answers that by itself.
+    pub(crate) async fn append(&self, append: Append) {
+        self.send(append.partition.place.shard, ShardRequest::Append(append)).await;
+    }
+
+    /// Opens a partition's log for a reader; afterwards [`Partition::log`] has it, unless it can't be opened.
+    pub(crate) async fn open(&self, partition: &Arc<Partition>) {
+        let (done, opened) = oneshot::channel();
+        let request = ShardRequest::Open { partition: Arc::clone(partition), done };
+        self.send(partition.place.shard, request).await;
+        // A shard that is gone opens nothing, and the reader finds that out by itself.
+        let _ = opened.await;
+    }
+
+    /// Tells the owner that nothing from `place` on can be served.
+    pub(crate) async fn report_damage(&self, partition: &Arc<Partition>, place: EndPlace) {
+        let request = ShardRequest::Damaged { partition: Arc::clone(partition), place };
+        self.send(partition.place.shard, request).await;
+    }
+
+    pub(super) async fn send(&self, shard: u16, request: ShardRequest) {
+        let inbox = self.inboxes.get(usize::from(shard)).expect("a partition's shard exists");
+        // It fails only once the shard has ended: the broker is stopping or has failed, and what was asked for is
+        // answered by its being dropped.
+        let _ = inbox.send(request).await;
+    }
+}
