@@ -1,2 +1,57 @@
 //! The `ottla` command.
-fn main() {}
+//!
+//! What concerns the whole process is set here and nowhere in the libraries: the allocator, logging, signals, limits,
+//! the exit code. Exit codes: 0 it went well, 1 it failed (one line says why and what to do), 2 the command line or the
+//! configuration is wrong.
+
+mod logging;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A partitioned, replicated commit log that speaks Apache Kafka's wire protocol.
+#[derive(Debug, Parser)]
+#[command(name = "ottla", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Start a broker
+    Serve(serve::ServeArguments),
+}
+
+/// Why a command ended without having done its work.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or the configuration: exit code 2.
+    Usage(String),
+    /// Anything else: exit code 1.
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    // clap ends the process by itself for --help (0) and for a wrong command line (2).
+    let outcome = match Arguments::parse().command {
+        Subcommands::Serve(arguments) => serve::run(arguments),
+    };
+    let (text, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(text)) => (text, ExitCode::from(1)),
+        Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
+    };
+    report(&text);
+    code
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command line tool")]
+fn report(text: &str) {
+    eprintln!("ottla: {text}");
+}

@@ -1,0 +1,143 @@
+//! `ottla serve`: a broker in the foreground, until Ctrl-C or SIGTERM.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use ottla_broker::config::{BrokerConfig, FlushPolicy, Settings};
+use ottla_broker::{Broker, BrokerEnd};
+use ottla_runtime::{Runtime, real};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::Failure;
+use crate::logging::{self, LogFormat};
+
+/// What `ottla serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Where to listen [default: 127.0.0.1:9092]. 0.0.0.0 listens on every interface and, without --advertise, tells
+    /// each client the address that it connected to
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// The address that clients are told to connect to
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// Where the data is kept [default: ./ottla-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A configuration: TOML with Kafka's keys quoted, or a Kafka server.properties
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one key; goes before the file
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How much to say: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    logging::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
+    let settings = settings(&arguments)?;
+    let (config, without_effect) =
+        BrokerConfig::read(&settings).map_err(|errors| Failure::Usage(errors.to_string()))?;
+    for line in without_effect.lines() {
+        warn!("{line}");
+    }
+    let descriptors = raise_descriptor_limit();
+    real::block_on(None, |runtime| serve(config, descriptors, runtime))
+        .map_err(|error| Failure::Failed(format!("no threads could be started: {error}")))?
+}
+
+fn settings(arguments: &ServeArguments) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    if let Some(path) = &arguments.config {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::Usage(format!("{name} can't be read: {error}; see --config")))?;
+        settings.read_file(&name, &text);
+    }
+    for assignment in &arguments.set {
+        settings.set(assignment);
+    }
+    if let Some(endpoint) = &arguments.listen {
+        settings.listen(endpoint);
+    }
+    if let Some(endpoint) = &arguments.advertise {
+        settings.advertise(endpoint);
+    }
+    if let Some(directory) = &arguments.data_dir {
+        let directory = directory.to_str().ok_or_else(|| {
+            Failure::Usage(format!("--data-dir {}: the path must be valid UTF-8", directory.display()))
+        })?;
+        settings.data_directory(directory);
+    }
+    Ok(settings)
+}
+
+async fn serve(config: BrokerConfig, descriptors: u64, runtime: Runtime) -> Result<(), Failure> {
+    // Before anything is started, so that an early Ctrl-C stops cleanly too.
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let (mut interrupt, mut terminate) =
+        signals.map_err(|error| Failure::Failed(format!("signals can't be received: {error}")))?;
+    let policy = config.log.topic_defaults.flush_policy;
+    let mut broker = Broker::start(config, descriptors, runtime)
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    introduce(&broker, policy);
+    tokio::select! {
+        end = broker.ended() => {
+            error!("the broker has failed: {end}");
+            let _already_failed = broker.stop().await;
+            return Err(Failure::Failed(end.to_string()));
+        }
+        _ = interrupt.recv() => info!("stopping (interrupted; again to stop at once)"),
+        _ = terminate.recv() => info!("stopping (terminated)"),
+    }
+    tokio::select! {
+        end = broker.stop() => match end {
+            BrokerEnd::Stopped => {
+                info!("stopped");
+                Ok(())
+            }
+            BrokerEnd::Failed(reason) => Err(Failure::Failed(reason)),
+        },
+        _ = interrupt.recv() => Err(Failure::Failed(
+            "stopped at once; what was acknowledged is safe, and the next start recovers the rest".to_owned(),
+        )),
+    }
+}
+
+fn introduce(broker: &Broker, policy: FlushPolicy) {
+    let address = broker.address();
+    info!("listening on {address}");
+    info!("data in {}", broker.data_directory().display());
+    match policy {
+        FlushPolicy::Group => info!("acks=all waits until the record is on disk (ottla.flush.policy=group)"),
+        FlushPolicy::Os => {
+            info!(
+                "acks=all does not wait for the disk (ottla.flush.policy=os): a power cut may take acknowledged records"
+            );
+        }
+    }
+    if broker.is_first_start() {
+        info!(
+            "a new data directory; try:  kcat -b {address} -t first -P   and then   kcat -b {address} -t first -C"
+        );
+    }
+}
+
+/// Raises the number of files and sockets that the process may have open as far as the system lets it, and says how
+/// many that is.
+fn raise_descriptor_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        return hard;
+    }
+    soft
+}

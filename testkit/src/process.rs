@@ -1,0 +1,178 @@
+//! A broker as users run it: a process of its own, on a port of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a broker may take to start or stop in a test before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the line says that names the address (standard error of `ottla serve`).
+const LISTENING: &str = "listening on ";
+
+/// How to start a broker.
+#[derive(Debug, Clone)]
+pub struct BrokerCommand {
+    program: PathBuf,
+    data_directory: PathBuf,
+    listen: String,
+    arguments: Vec<String>,
+}
+
+impl BrokerCommand {
+    /// `program serve` on any free port of 127.0.0.1, with its data in `data_directory`.
+    pub fn new(program: impl Into<PathBuf>, data_directory: impl Into<PathBuf>) -> BrokerCommand {
+        BrokerCommand {
+            program: program.into(),
+            data_directory: data_directory.into(),
+            listen: "127.0.0.1:0".to_owned(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Adds `--set KEY=VALUE`.
+    #[must_use]
+    pub fn set(self, key: &str, value: impl std::fmt::Display) -> BrokerCommand {
+        self.argument("--set").argument(format!("{key}={value}"))
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> BrokerCommand {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Listens on this address instead of a free port.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> BrokerCommand {
+        self.listen = address.into();
+        self
+    }
+
+    /// The command line, for tests that start it in a way of their own.
+    pub fn to_command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["serve", "--listen", &self.listen, "--data-dir"])
+            .arg(&self.data_directory)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it and waits until it listens. Panics with what it said if it doesn't.
+    pub fn start(&self) -> BrokerProcess {
+        let mut child = self.to_command().spawn().expect("the broker's program starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (send_address, address) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        let log = Arc::clone(&said);
+        #[expect(clippy::disallowed_methods, reason = "a test's own thread that reads what a process says")]
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(address) = address_in(&line) {
+                    // The second such line, if any, finds nobody waiting.
+                    let _unheard = send_address.send(address);
+                }
+                let mut log = log.lock().expect("no reader panics while it holds the log");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        match address.recv_timeout(PATIENCE) {
+            Ok(address) => BrokerProcess { child, address, said },
+            Err(_) => {
+                let _already_gone = child.kill();
+                let _status = child.wait();
+                panic!("the broker did not start; it said:\n{}", said.lock().expect("the reader is done"));
+            }
+        }
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(LISTENING)?;
+    rest.split(|c: char| c.is_whitespace() || c == ',' || c == '"').next()?.parse().ok()
+}
+
+/// A running broker; killed when this is dropped.
+#[derive(Debug)]
+pub struct BrokerProcess {
+    child: Child,
+    address: SocketAddr,
+    said: Arc<Mutex<String>>,
+}
+
+impl BrokerProcess {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        self.said.lock().expect("no reader panics while it holds the log").clone()
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.kill_in_place();
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has; panics if that takes too long.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits until it ends by itself; panics if that takes too long.
+    pub fn wait(&mut self) -> ExitStatus {
+        crate::wait::wait_for("the broker ends", PATIENCE, || self.child.try_wait().expect("it is our child"))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("process ids are small");
+        // It may have ended already.
+        let _gone = kill(Pid::from_raw(id), signal);
+    }
+
+    /// Its resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(Path::new("/proc").join(self.id().to_string()).join("status"))
+            .expect("the process runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says VmRSS");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("VmRSS is a number")
+    }
+
+    fn kill_in_place(&mut self) {
+        let _already_gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        self.kill_in_place();
+    }
+}
