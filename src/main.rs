@@ -4,6 +4,7 @@
 //! the exit code. Exit codes: 0 it went well, 1 it failed (one line says why and what to do), 2 the command line or the
 //! configuration is wrong.
 
+mod dump;
 mod logging;
 mod serve;
 
@@ -26,6 +27,8 @@ struct Arguments {
 enum Subcommands {
     /// Start a broker
     Serve(serve::ServeArguments),
+    /// Show what the files of a log hold, and check them
+    Dump(dump::DumpArguments),
 }
 
 /// Why a command ended without having done its work.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     // clap ends the process by itself for --help (0) and for a wrong command line (2).
     let outcome = match Arguments::parse().command {
         Subcommands::Serve(arguments) => serve::run(arguments),
+        Subcommands::Dump(arguments) => dump::run(arguments),
     };
     let (text, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
