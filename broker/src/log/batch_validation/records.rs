@@ -89,8 +89,10 @@ impl<'a> Inspection<'a> {
         if self.rules.timestamp_type == TimestampType::CreateTime && timestamp != NO_TIMESTAMP {
             let age = self.now_ms.saturating_sub(timestamp);
             let lead = timestamp.saturating_sub(self.now_ms);
+            // A delta that leads beyond all time wraps to one that may look plausible.
+            let wraps = self.header.base_timestamp.checked_add(record.timestamp_delta).is_none();
             let out_of_range =
-                age > self.rules.timestamp_before_max_ms || lead > self.rules.timestamp_after_max_ms;
+                wraps || age > self.rules.timestamp_before_max_ms || lead > self.rules.timestamp_after_max_ms;
             return out_of_range.then_some(Fault::Timestamp(timestamp));
         }
         // The broker's own time is the broker's to set.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::record::Codec;
 use ottla_protocol::record::attributes::Attributes;
-use ottla_protocol::record::header::{LENGTH_OVERHEAD_BYTES, MAGIC};
+use ottla_protocol::record::header::{BATCH_LENGTH_MIN, HEADER_BYTES, LENGTH_OVERHEAD_BYTES, MAGIC};
 
 use super::ProduceError;
 
@@ -47,6 +47,13 @@ pub fn check_shape(records: Option<&Bytes>, api_version: i16) -> Result<Produced
     };
     if magic != MAGIC {
         return Err(refused(format!("the batch has magic {magic}, expected {MAGIC}")));
+    }
+    if total < HEADER_BYTES {
+        // Before its rest could be taken for a second batch.
+        let found = total - LENGTH_OVERHEAD_BYTES;
+        return Err(ProduceError::corrupt(format!(
+            "batch length {found}, expected at least {BATCH_LENGTH_MIN}"
+        )));
     }
     if api_version < ZSTD_SINCE_VERSION && codec(records) == Some(Codec::Zstd) {
         let message = format!("zstd needs Produce {ZSTD_SINCE_VERSION} or later");
