@@ -239,10 +239,7 @@ impl Creator<'_, '_> {
             -1 => self.defaults.partition_count,
             count => count,
         };
-        let partitions = usize::try_from(partition_count)
-            .ok()
-            .filter(|count| *count > 0)
-            .ok_or(CreateTopicError::InvalidPartitionCount(topic.partition_count))?;
+        // In this order, as Kafka does; whether there are as many brokers comes last.
         let wanted = match topic.replication_factor {
             -1 => self.defaults.replication_factor,
             factor => factor,
@@ -251,6 +248,10 @@ impl Creator<'_, '_> {
             .ok()
             .filter(|factor| *factor > 0)
             .ok_or(CreateTopicError::InvalidReplicationFactor(topic.replication_factor))?;
+        let partitions = usize::try_from(partition_count)
+            .ok()
+            .filter(|count| *count > 0)
+            .ok_or(CreateTopicError::InvalidPartitionCount(topic.partition_count))?;
         let brokers: Vec<BrokerId> = self.image.brokers().map(|broker| broker.id).collect();
         place(&brokers, partitions, factor, self.context.rng.next_u64())
             .ok_or(CreateTopicError::TooFewBrokers { wanted, brokers: brokers.len() })
