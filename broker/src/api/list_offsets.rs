@@ -60,25 +60,27 @@ impl Handlers {
             1 => Ok(UpperBound::LastStableOffset),
             _ => Err(ErrorCode::UnknownServerError),
         };
-        let times = times_named(&request);
+        let mut times = times_named(&request);
         let mut topics: Vec<ListOffsetsResponseTopic> = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
             let entry = self.partitions.topic(&topic.name);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for row in topic.partitions {
                 let index = row.partition_index;
-                let repeated = times.get(&(topic.name.clone(), index)).copied().unwrap_or(0);
-                if 1 < repeated
-                    && partitions
-                        .iter()
-                        .any(|row: &ListOffsetsResponsePartition| row.partition_index == index)
-                {
+                let named = times.get_mut(&(topic.name.clone(), index)).map_or(Named::Once, |named| {
+                    let before = *named;
+                    if before == Named::Again {
+                        *named = Named::Refused;
+                    }
+                    before
+                });
+                if named == Named::Refused {
                     continue;
                 }
                 let partition = entry.as_ref().and_then(|entry| entry.partition(index));
                 let answer = match (bound, partition) {
                     (Err(error), _) => Err(error),
-                    _ if 1 < repeated => Err(ErrorCode::InvalidRequest),
+                    _ if named == Named::Again => Err(ErrorCode::InvalidRequest),
                     (_, None) => Err(ErrorCode::UnknownTopicOrPartition),
                     (Ok(bound), Some(partition)) => self.answer(version, bound, partition, &row).await,
                 };
@@ -161,12 +163,23 @@ impl Handlers {
     }
 }
 
-/// How often each partition is named: one that is named twice gets one row, INVALID_REQUEST.
-fn times_named(request: &ListOffsetsRequest) -> BTreeMap<(Str, i32), u32> {
+/// How often a request names a partition. One that it names again gets one row, INVALID_REQUEST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Once,
+    Again,
+    /// And its row is there already.
+    Refused,
+}
+
+fn times_named(request: &ListOffsetsRequest) -> BTreeMap<(Str, i32), Named> {
     let mut times = BTreeMap::new();
     for topic in &request.topics {
         for row in &topic.partitions {
-            *times.entry((topic.name.clone(), row.partition_index)).or_default() += 1;
+            times
+                .entry((topic.name.clone(), row.partition_index))
+                .and_modify(|named| *named = Named::Again)
+                .or_insert(Named::Once);
         }
     }
     times
