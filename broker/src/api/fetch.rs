@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::api::fetch::{
-    FetchRequest, FetchResponse, FetchResponseDivergingEpoch, FetchResponsePartition, FetchResponseTopic,
+    FetchRequest, FetchResponse, FetchResponseDivergingEpoch, FetchResponseLeader, FetchResponseNodeEndpoint,
+    FetchResponsePartition, FetchResponseTopic,
 };
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::frame::RequestHeader;
-use ottla_protocol::types::{LeaderEpoch, Offset};
+use ottla_protocol::types::{BrokerId, LeaderEpoch, Offset};
 use ottla_protocol::wire::{Reader, Records, Str};
 use ottla_runtime::FileRange;
 
@@ -23,6 +24,9 @@ use crate::log::ends::UpperBound;
 use crate::log::reader::{self, ReadError, ReadRequest};
 use crate::network::{AnsweredEnds, FetchPartition, SessionRequest, TopicRef};
 use crate::replication::{Partition, PartitionState, Subscription};
+
+/// The first version that is told of a newer leader.
+const LEADERS_SINCE: i16 = 16;
 
 /// One partition of a fetch, while the fetch lasts.
 struct Entry {
@@ -41,6 +45,8 @@ struct Found {
     last_stable_offset: i64,
     log_start: i64,
     diverging: Option<FetchResponseDivergingEpoch>,
+    /// The leader epoch that a client does not know yet.
+    newer_epoch: Option<LeaderEpoch>,
     records: Option<reader::Records>,
 }
 
@@ -96,12 +102,26 @@ impl Handlers {
         let read_committed = limits.bound == UpperBound::LastStableOffset;
         let rows =
             entries.into_iter().zip(included).filter(|(_, included)| *included).map(|(entry, _)| entry);
-        let response = FetchResponse {
+        let mut response = FetchResponse {
             session_id: context.session_id,
-            responses: grouped(rows, read_committed, &mut files),
+            responses: grouped(rows, self.config.node.id, read_committed, &mut files),
             ..FetchResponse::default()
         };
+        self.tell_leaders(connection, header.api_version, &mut response);
         encode_with_files(header, &response, &files)
+    }
+
+    /// Clients that are told of a newer leader in the answer need not ask Metadata first (KIP-951, from version 16).
+    fn tell_leaders(&self, connection: &ConnectionContext, version: i16, response: &mut FetchResponse) {
+        let mut rows = response.responses.iter_mut().flat_map(|topic| &mut topic.partitions);
+        let id = self.config.node.id.0;
+        if version < LEADERS_SINCE {
+            rows.for_each(|row| row.current_leader = FetchResponseLeader::default());
+        } else if rows.any(|row| row.current_leader.leader_id == id) {
+            let (host, port) = self.advertised(connection);
+            let rack = self.config.node.rack.clone().map(Str::from);
+            response.node_endpoints = vec![FetchResponseNodeEndpoint { node_id: id, host, port, rack }];
+        }
     }
 
     fn limits(&self, request: &FetchRequest) -> Limits {
@@ -218,8 +238,10 @@ impl Handlers {
             PartitionState::Offline => return failed(ErrorCode::KafkaStorageError, true),
             PartitionState::Deleted => return failed(ErrorCode::UnknownTopicOrPartition, true),
         }
-        if let Some(error) = epoch_error(entry.asked.current_leader_epoch, partition.leader_epoch()) {
-            return failed(error, true);
+        let leader_epoch = partition.leader_epoch();
+        if let Some(error) = epoch_error(entry.asked.current_leader_epoch, leader_epoch) {
+            let newer = (error == ErrorCode::FencedLeaderEpoch).then_some(leader_epoch);
+            return Found { newer_epoch: newer, ..failed(error, true) };
         }
         let Ok(partition_bytes_max) = u64::try_from(entry.asked.max_bytes) else {
             return failed(ErrorCode::UnknownServerError, true);
@@ -323,10 +345,10 @@ fn failed(error: ErrorCode, is_urgent: bool) -> Found {
     }
 }
 
-/// What a client's leader epoch gets (KIP-320): −1 is not checked.
+/// What a client's leader epoch gets (KIP-320): −1, and whatever else is negative, is not checked.
 pub(super) fn epoch_error(known_to_client: i32, ours: LeaderEpoch) -> Option<ErrorCode> {
     match known_to_client {
-        -1 => None,
+        ..=-1 => None,
         epoch if epoch < ours.0 => Some(ErrorCode::FencedLeaderEpoch),
         epoch if ours.0 < epoch => Some(ErrorCode::UnknownLeaderEpoch),
         _ => None,
@@ -383,7 +405,12 @@ impl Entry {
         }
     }
 
-    fn into_row(self, read_committed: bool, files: &mut Vec<Vec<FileRange>>) -> FetchResponsePartition {
+    fn into_row(
+        self,
+        node: BrokerId,
+        read_committed: bool,
+        files: &mut Vec<Vec<FileRange>>,
+    ) -> FetchResponsePartition {
         let is_unknown = self.partition.is_err();
         let records = match self.found.records {
             None | Some(reader::Records::Empty) => Records::EMPTY,
@@ -403,6 +430,9 @@ impl Entry {
             last_stable_offset: self.found.last_stable_offset,
             log_start_offset: self.found.log_start,
             diverging_epoch: self.found.diverging.unwrap_or_default(),
+            current_leader: self.found.newer_epoch.map_or_else(FetchResponseLeader::default, |epoch| {
+                FetchResponseLeader { leader_id: node.0, leader_epoch: epoch.0 }
+            }),
             aborted_transactions: (is_unknown || read_committed).then(Vec::new),
             records,
             ..FetchResponsePartition::default()
@@ -413,6 +443,7 @@ impl Entry {
 /// The rows by topic, in the order in which the topics come up first.
 fn grouped(
     entries: impl Iterator<Item = Entry>,
+    node: BrokerId,
     read_committed: bool,
     files: &mut Vec<Vec<FileRange>>,
 ) -> Vec<FetchResponseTopic> {
@@ -433,7 +464,7 @@ fn grouped(
             }),
         };
         last = Some((entry.asked.topic.clone(), place));
-        topics[place].partitions.push(entry.into_row(read_committed, files));
+        topics[place].partitions.push(entry.into_row(node, read_committed, files));
     }
     topics
 }
