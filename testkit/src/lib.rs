@@ -1,4 +1,6 @@
-//! What Ottla's own tests share: a real broker process, a wire client, waiting for conditions.
+//! What Ottla's own tests share: a real broker process, a wire client, record batches, waiting for conditions.
 
+pub mod batches;
 pub mod process;
 pub mod wait;
+pub mod wire_client;

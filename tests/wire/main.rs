@@ -1,0 +1,32 @@
+//! What a running broker answers to good and bad requests, byte for byte, with the exact error codes.
+//!
+//! The expectations are what Apache Kafka 4.3.1 answered to the same requests; where we differ on purpose the case says
+//! so with `ours(.., kafka(..))` and `docs/differences.md` says why. To hold the tables against another broker, start
+//! one (one partition for automatic topics, no authorizer) and say where it is:
+//!
+//! ```text
+//! OTTLA_WIRE_PEER=127.0.0.1:9092 cargo test --test wire
+//! ```
+//!
+//! Tests that start, stop or look into a process of their own pass over such a peer. Processes are few: tests that need
+//! no configuration of their own share one, and each has topics of its own.
+
+mod bed;
+mod check;
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod fetch_sessions;
+mod find_coordinator;
+mod frames;
+mod idempotence;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+mod produce_order;
