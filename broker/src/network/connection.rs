@@ -84,6 +84,9 @@ impl ConnectionTask {
     pub(super) async fn run(mut self) -> ConnectionEnd {
         loop {
             if let Err(end) = self.turn().await {
+                if matches!(end, ConnectionEnd::Stopping) {
+                    self.answer_waiting().await;
+                }
                 if matches!(
                     end,
                     ConnectionEnd::Stopping | ConnectionEnd::Frame(_) | ConnectionEnd::Protocol(_)
@@ -93,6 +96,18 @@ impl ConnectionTask {
                     let _ending = self.writer.shutdown().await;
                 }
                 return end;
+            }
+        }
+    }
+
+    /// Answers the Produce requests that the shards have, so that a stop makes nobody send again what is in the log.
+    async fn answer_waiting(&mut self) {
+        while !self.waiting.is_empty() {
+            let reply = front(&mut self.waiting).await;
+            self.waiting.pop_front();
+            // Whatever is wrong with this connection, it ends now.
+            if self.take_reply(reply).is_err() || self.send_all().await.is_err() {
+                return;
             }
         }
     }
