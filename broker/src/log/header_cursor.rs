@@ -10,6 +10,8 @@ use ottla_protocol::record::{BatchError, BatchHeader, HEADER_BYTES};
 use ottla_runtime::FileRef;
 use ottla_runtime::disk::FileWait as _;
 
+use super::segment::Segment;
+
 /// How much is read at a time: several small batches, or one header for little.
 const WINDOW_BYTES: u64 = 1024;
 
@@ -39,6 +41,8 @@ pub(super) enum NoHeader {
 /// Reads headers of the bytes before `end` of a file.
 pub(super) struct HeaderCursor<'a> {
     file: &'a FileRef,
+    /// Whose file it is, if anybody else reads it: what comes into memory here has not been verified.
+    segment: Option<&'a Segment>,
     end: u64,
     window: Bytes,
     window_position: u64,
@@ -46,7 +50,12 @@ pub(super) struct HeaderCursor<'a> {
 
 impl<'a> HeaderCursor<'a> {
     pub(super) fn new(file: &'a FileRef, end: u64) -> HeaderCursor<'a> {
-        HeaderCursor { file, end, window: Bytes::new(), window_position: 0 }
+        HeaderCursor { file, segment: None, end, window: Bytes::new(), window_position: 0 }
+    }
+
+    /// One for the file of a segment that readers share.
+    pub(super) fn of_segment(segment: &'a Segment, file: &'a FileRef, end: u64) -> HeaderCursor<'a> {
+        HeaderCursor { segment: Some(segment), ..HeaderCursor::new(file, end) }
     }
 
     /// The header at `position`, where a batch begins.
@@ -76,6 +85,9 @@ impl<'a> HeaderCursor<'a> {
         self.window = if self.file.read_resident(position..end, &mut window) {
             window.freeze()
         } else {
+            if let Some(segment) = self.segment {
+                segment.note_cold(&(position..end));
+            }
             self.file.read_at_wait(position, len).await?
         };
         self.window_position = position;

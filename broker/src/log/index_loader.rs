@@ -79,7 +79,7 @@ async fn mapped(disk: &DiskRef, segment: &Segment, kind: FileKind) -> io::Result
 async fn rebuilt(disk: &DiskRef, segment: &Segment, bytes: u64) -> io::Result<LoadedIndexes> {
     let file = segment.file(disk).await?;
     let mut indexes = SegmentIndexes::new(segment.base(), REBUILT);
-    scan_into(&file, segment.base(), 0..bytes, &mut indexes).await?;
+    scan_into(segment, &file, 0..bytes, &mut indexes).await?;
     indexes.close();
     Ok(LoadedIndexes {
         offsets: IndexBytes::Owned(indexes.offsets.encode_from(0).into()),
@@ -87,16 +87,17 @@ async fn rebuilt(disk: &DiskRef, segment: &Segment, bytes: u64) -> io::Result<Lo
     })
 }
 
-/// Notes the batches of a range of the segment at `base` by their headers. Stops where there is no header: whoever reads the
+/// Notes the batches of a range of a segment by their headers. Stops where there is no header: whoever reads the
 /// batches finds the damage. Says where it stopped.
 pub(super) async fn scan_into(
+    segment: &Segment,
     file: &FileRef,
-    base: Offset,
     range: Range<u64>,
     indexes: &mut SegmentIndexes,
 ) -> io::Result<u64> {
     let Range { start: position, end } = range;
-    let mut cursor = HeaderCursor::new(file, end);
+    let base = segment.base();
+    let mut cursor = HeaderCursor::of_segment(segment, file, end);
     let mut at = position;
     let mut last_offset = None;
     while at < end {

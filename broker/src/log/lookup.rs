@@ -224,7 +224,7 @@ impl<'a> Lookup<'a> {
         mut position: u64,
         is_wanted: impl Fn(i64) -> bool,
     ) -> Result<Option<Found>, LookupError> {
-        let mut cursor = HeaderCursor::new(reading.file(), reading.end_position());
+        let mut cursor = HeaderCursor::of_segment(reading.segment(), reading.file(), reading.end_position());
         while position < reading.end_position() {
             let found = match cursor.at(position).await {
                 Ok(found) => found,

@@ -1,8 +1,8 @@
 //! Reading a log for a fetch: whole batches from one segment, as a file range to be sent or as bytes.
 //!
 //! Never waits for the writer, and never for the disk on the caller's thread. A batch's CRC is checked when this
-//! process first serves it from bytes that it did not write itself, and whenever it was not in memory; bytes from the
-//! disk are then served as bytes, already checked. Damage that is found is noted in the [`PublishedLog`]: what lies
+//! process first serves it from bytes that it did not write itself, whenever it was not in memory, and whenever it is
+//! copied; only what is in memory and was checked since it came there is sent from the file. Damage that is found is noted in the [`PublishedLog`]: what lies
 //! before it is served, and nothing behind.
 
 use std::io;
@@ -223,7 +223,7 @@ impl<'a> Reading<'a> {
 
     /// The batch that holds `from`.
     pub(super) async fn find(&self, from: Offset, hint: Option<EndPlace>) -> Result<Found, ReadError> {
-        let mut cursor = HeaderCursor::new(&self.file, self.end.position);
+        let mut cursor = HeaderCursor::of_segment(self.segment, &self.file, self.end.position);
         let hint = hint.filter(|hint| {
             (hint.offset, hint.base) == (from, self.segment.base()) && hint.position < self.end.position
         });
@@ -279,7 +279,7 @@ impl<'a> Reading<'a> {
         if self.end.position <= limit {
             return Ok(self.end);
         }
-        let mut cursor = HeaderCursor::new(&self.file, self.end.position);
+        let mut cursor = HeaderCursor::of_segment(self.segment, &self.file, self.end.position);
         let mut cut = Cut { position: first.end_position(), next_offset: first.header.next_offset() };
         // The index knows a batch not far before the limit, so only a few headers are looked at.
         let entry = self.segment.floor_of_position(limit);
@@ -308,23 +308,21 @@ impl<'a> Reading<'a> {
     async fn take(&self, first: &Found, from: Offset, cut: Cut) -> Result<Slice, ReadError> {
         let range = first.position..cut.position;
         let is_resident = self.file.residency(range.clone()) == Residency::Resident;
-        let is_verified = self.segment.is_verified(&range);
         let len = range.end - range.start;
-        if is_resident && is_verified && COPY_BYTES_MAX <= len {
+        if is_resident && COPY_BYTES_MAX <= len && self.segment.is_verified(&range) {
             let range = FileRange { file: FileRef::clone(&self.file), position: range.start, len };
             return Ok(self.slice(first, Records::File(range), cut, None));
         }
+        // Bytes that pass through our hands are always checked: it costs next to nothing beside the copy.
         let room = usize::try_from(len).unwrap_or(usize::MAX);
         let mut copied = BytesMut::new();
         if is_resident {
             copied.reserve(room);
-            if self.file.read_resident(range.clone(), &mut copied) && is_verified {
-                return Ok(self.slice(first, Records::Bytes(copied.freeze()), cut, None));
-            }
         }
-        let bytes = if copied.len() == room {
+        let bytes = if is_resident && self.file.read_resident(range.clone(), &mut copied) {
             copied.freeze()
         } else {
+            self.segment.note_cold(&range);
             let read = self.file.read_at_wait(range.start, room).await;
             read.map_err(|error| io_error(self.log, "read", error))?
         };

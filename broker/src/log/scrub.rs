@@ -68,8 +68,10 @@ async fn scrub_segment(
     loop {
         let left = size.saturating_sub(from.position);
         let len = usize::try_from(wanted.min(left)).unwrap_or(usize::MAX);
+        segment.note_cold(&(from.position..from.position + wanted.min(left)));
         let bytes = file.read_at_wait(from.position, len).await.map_err(failed)?;
         let checked = check_batches(&bytes, from.position, from.offset, false, |_| ());
+        segment.note_verified(from.position..checked.end_position);
         let reached =
             EndPlace { offset: checked.next_offset, base: segment.base(), position: checked.end_position };
         let bad = match checked.bad {

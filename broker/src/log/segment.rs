@@ -20,6 +20,9 @@ use super::segment_names::{FileKind, SegmentFileName};
 use super::time_index::{TimeIndexView, TimestampOffset};
 use super::verified::Verified;
 
+/// How far around what is asked for the system may read, generously.
+const READ_AROUND_BYTES: u64 = 8 * 1024 * 1024;
+
 /// One segment.
 pub struct Segment {
     base: Offset,
@@ -210,6 +213,14 @@ impl Segment {
     /// Whether these bytes need no check while they are in memory.
     pub(super) fn is_verified(&self, range: &Range<u64>) -> bool {
         self.verified.lock().covers(range)
+    }
+
+    /// These bytes are about to be read and were not all in memory: what the system reads with them, it brings into
+    /// memory as well, and nothing of it has been checked since it left. Called before the read is submitted.
+    pub(super) fn note_cold(&self, range: &Range<u64>) {
+        let around =
+            range.start.saturating_sub(READ_AROUND_BYTES)..range.end.saturating_add(READ_AROUND_BYTES);
+        self.verified.lock().remove(&around);
     }
 
     /// These bytes have been checked, or this process writes them.

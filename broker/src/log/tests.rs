@@ -1,5 +1,11 @@
 //! The log as a whole, on the simulated disk.
 
+mod crash_points;
+mod damage;
+mod side_files;
+mod thinning;
+mod torn_tail;
+
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::simulated::{Crash, Machine, Simulation};
 

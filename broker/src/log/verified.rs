@@ -34,6 +34,17 @@ impl Verified {
         }
     }
 
+    /// Forgets a range.
+    pub(super) fn remove(&mut self, gone: &Range<u64>) {
+        let mut kept = Vec::with_capacity(self.ranges.len() + 1);
+        for known in self.ranges.drain(..) {
+            kept.push(known.start..known.end.min(gone.start));
+            kept.push(known.start.max(gone.end)..known.end);
+        }
+        kept.retain(|range| !range.is_empty());
+        self.ranges = kept;
+    }
+
     /// Whether every byte of the range is known.
     pub(super) fn covers(&self, range: &Range<u64>) -> bool {
         let behind = self.ranges.partition_point(|known| known.start <= range.start);
@@ -76,6 +87,19 @@ mod tests {
         for outside in [0..11, 9..20, 19..21, 29..31, 40..41] {
             assert!(!set.covers(&outside), "{outside:?}");
         }
+    }
+
+    #[test]
+    fn what_is_removed_is_no_longer_covered() {
+        let removed = |gone: Range<u64>| {
+            let mut set = set(&[(0, 10), (20, 30)]);
+            set.remove(&gone);
+            set.ranges.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(removed(5..25), [(0, 5), (25, 30)]);
+        assert_eq!(removed(2..4), [(0, 2), (4, 10), (20, 30)]);
+        assert_eq!(removed(0..40), []);
+        assert_eq!(removed(10..20), [(0, 10), (20, 30)]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) async fn load(
         remove(disk, segment, FileKind::TimeIndex).await?;
     }
     let mut indexes = SegmentIndexes::new(segment.base(), policy);
-    scan_into(file, segment.base(), 0..size, &mut indexes).await.map_err(failed_read)?;
+    scan_into(segment, file, 0..size, &mut indexes).await.map_err(failed_read)?;
     Ok(ActiveIndexes { indexes, offsets_in_file: 0, times_in_file: 0 })
 }
 
@@ -89,7 +89,7 @@ async fn continued(
     let offsets = OffsetIndex::from_view(offsets, policy.bytes_max);
     let times = TimeIndex::from_view(times, policy.bytes_max);
     let mut indexes = SegmentIndexes::continued(offsets, times, policy);
-    let end = scan_into(file, base, from..size, &mut indexes).await?;
+    let end = scan_into(segment, file, from..size, &mut indexes).await?;
     Ok((end == size).then_some(ActiveIndexes { indexes, offsets_in_file, times_in_file }))
 }
 

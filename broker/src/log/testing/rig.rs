@@ -124,9 +124,15 @@ impl Rig {
 
     /// Goes on until nothing is under way.
     pub(in crate::log) async fn settle(&mut self) {
+        self.settle_watched(|_| ()).await;
+    }
+
+    /// The same; `watch` sees the log after each event.
+    pub(in crate::log) async fn settle_watched(&mut self, mut watch: impl FnMut(&Rig)) {
         self.carry_out();
         while self.outstanding > 0 {
             self.next_event().await;
+            watch(self);
             self.carry_out();
         }
     }
