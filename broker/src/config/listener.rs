@@ -69,10 +69,6 @@ pub struct ListenerConfig {
     pub advertised: Option<Endpoint>,
     /// `socket.listen.backlog.size`: connections that may wait to be accepted, from 1, default 50.
     pub backlog: u32,
-    /// `socket.send.buffer.bytes`: default 102400; −1 (none here) leaves it to the system.
-    pub send_buffer_bytes: Option<u32>,
-    /// `socket.receive.buffer.bytes`: default 102400; −1 (none here) leaves it to the system.
-    pub receive_buffer_bytes: Option<u32>,
 }
 
 impl Default for ListenerConfig {
@@ -82,8 +78,6 @@ impl Default for ListenerConfig {
             bind: Endpoint { host: "127.0.0.1".to_owned(), port: 9092 },
             advertised: None,
             backlog: 50,
-            send_buffer_bytes: Some(102_400),
-            receive_buffer_bytes: Some(102_400),
         }
     }
 }
@@ -108,14 +102,8 @@ impl ListenerConfig {
 
 impl ListenerConfig {
     pub(super) fn read(values: &mut Values<'_>) -> ListenerConfig {
-        let buffer = |key| {
-            let bytes = values.required(key).unless_negative();
-            bytes.map(|bytes| u32::try_from(bytes).expect("an int key"))
-        };
         let mut listener = ListenerConfig {
             backlog: values.required("socket.listen.backlog.size").unsigned_int(),
-            send_buffer_bytes: buffer("socket.send.buffer.bytes"),
-            receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
             ..ListenerConfig::default()
         };
         if let Some(named) = read_listener(values) {

@@ -46,14 +46,11 @@ fn every_honoured_key_reaches_the_typed_tree() {
         listeners=PLAINTEXT://0.0.0.0:9192
         log.cleanup.policy= compact , delete
         log.dirs=/data
-        log.flush.interval.messages=10
-        log.flush.interval.ms=0
         log.index.interval.bytes=0
         log.index.size.max.bytes=4
         log.message.timestamp.after.max.ms=1
         log.message.timestamp.before.max.ms=2
         log.message.timestamp.type=LogAppendTime
-        log.preallocate=true
         log.retention.bytes=1000
         log.retention.check.interval.ms=1
         log.retention.hours=1
@@ -79,9 +76,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
         producer.id.expiration.ms=1
         queued.max.request.bytes=-1
         socket.listen.backlog.size=1
-        socket.receive.buffer.bytes=-1
-        socket.request.max.bytes=1
-        socket.send.buffer.bytes=1";
+        socket.request.max.bytes=1";
     let (config, without_effect) = read(settings, &[]).unwrap();
     assert!(without_effect.is_empty(), "{without_effect}");
     let expected = BrokerConfig {
@@ -91,8 +86,6 @@ fn every_honoured_key_reaches_the_typed_tree() {
             bind: "0.0.0.0:9192".parse().unwrap(),
             advertised: Some("kafka.example:19092".parse().unwrap()),
             backlog: 1,
-            send_buffer_bytes: Some(1),
-            receive_buffer_bytes: None,
         },
         log: LogConfig {
             directory: "/data".into(),
@@ -124,9 +117,6 @@ fn every_honoured_key_reaches_the_typed_tree() {
                 min_insync_replicas: 2,
                 file_delete_delay_ms: 0,
                 flush_policy: FlushPolicy::Os,
-                flush_messages: 10,
-                flush_ms: 0,
-                preallocate: true,
             },
         },
         topics: TopicsConfig {
@@ -160,7 +150,6 @@ fn every_honoured_key_reaches_the_typed_tree() {
         "controller.listener.names",
         "listener.security.protocol.map",
         "log.dir",
-        "log.flush.scheduler.interval.ms",
         "log.retention.minutes",
         "log.retention.ms",
         "log.roll.jitter.ms",
@@ -184,9 +173,6 @@ fn the_shortest_unit_that_is_set_gives_a_time() {
     assert_eq!(roll("log.roll.ms=1\nlog.roll.hours=5"), 1);
     let jitter = |file: &str| config(file).log.topic_defaults.segment_jitter_ms;
     assert_eq!(jitter("log.roll.jitter.ms=0\nlog.roll.jitter.hours=5"), 0);
-    let flush = |file: &str| config(file).log.topic_defaults.flush_ms;
-    assert_eq!(flush("log.flush.scheduler.interval.ms=9"), 9);
-    assert_eq!(flush("log.flush.scheduler.interval.ms=9\nlog.flush.interval.ms=8"), 8);
     // A flag wins over the file even if it names the weaker key.
     let (config, _) = read("log.retention.ms=5", &["log.retention.hours=1"]).unwrap();
     assert_eq!(config.log.topic_defaults.retention_ms, Some(3_600_000));

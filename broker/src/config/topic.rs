@@ -49,15 +49,6 @@ pub struct TopicConfig {
     pub file_delete_delay_ms: u64,
     /// `ottla.flush.policy`: what makes a written record safe. Default group.
     pub flush_policy: FlushPolicy,
-    /// `flush.messages`: under [`FlushPolicy::Os`], a flush after so many records; `group` flushes each append anyway.
-    /// From 1, default 9223372036854775807.
-    pub flush_messages: u64,
-    /// `flush.ms`: under [`FlushPolicy::Os`], a flush once a record waited so long. From 0, default
-    /// 9223372036854775807.
-    pub flush_ms: u64,
-    /// `preallocate`: whether a new segment's whole size is reserved at once, rather than in steps by the rate of
-    /// writing. The file's length stays the log's end in both cases. Default false.
-    pub preallocate: bool,
 }
 
 impl Default for TopicConfig {
@@ -79,9 +70,6 @@ impl Default for TopicConfig {
             min_insync_replicas: 1,
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Group,
-            flush_messages: i64::MAX as u64,
-            flush_ms: i64::MAX as u64,
-            preallocate: false,
         }
     }
 }
@@ -121,8 +109,6 @@ impl TopicConfig {
             "compression.type" => self.compression.codec = TopicCompression::of(value.text()),
             "compression.zstd.level" => self.compression.zstd_level = level(value),
             "file.delete.delay.ms" => self.file_delete_delay_ms = value.unsigned(),
-            "flush.messages" => self.flush_messages = value.unsigned(),
-            "flush.ms" => self.flush_ms = value.unsigned(),
             "index.interval.bytes" => self.index_interval_bytes = value.unsigned_int(),
             "max.message.bytes" => self.max_message_bytes = value.unsigned_int(),
             "message.timestamp.after.max.ms" => self.timestamp_after_max_ms = value.unsigned(),
@@ -130,7 +116,6 @@ impl TopicConfig {
             "message.timestamp.type" => self.timestamp_type = TimestampType::of(value.text()),
             "min.insync.replicas" => self.min_insync_replicas = value.unsigned_int(),
             "ottla.flush.policy" => self.flush_policy = FlushPolicy::of(value.text()),
-            "preallocate" => self.preallocate = value.truth(),
             "retention.bytes" => self.retention_bytes = value.unless_negative(),
             "retention.ms" => self.retention_ms = value.unless_negative(),
             "segment.bytes" => self.segment_bytes = value.unsigned_int(),

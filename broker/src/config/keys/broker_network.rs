@@ -13,6 +13,7 @@ const PLUGIN: &str = "Java plug-ins cannot run here, so what this one enforces w
 const PURGATORY: &str = "waiting requests are dropped as soon as they are answered";
 const QUOTAS: &str = "quotas are not there yet";
 const SASL_UNUSED: &str = "SASL is not there yet";
+const SOCKET_BUFFERS: &str = "the system sizes the buffers of each socket by itself";
 const TELEMETRY: &str = "client metrics are not there yet";
 const THREADS: &str = "work is not tied to threads of one kind";
 
@@ -65,8 +66,14 @@ pub(super) const KEYS: &[Key] = &[
     long("socket.connection.setup.timeout.max.ms").default("30000").no_effect(ALONE),
     long("socket.connection.setup.timeout.ms").default("10000").no_effect(ALONE),
     int("socket.listen.backlog.size").default("50").from(1),
-    int("socket.receive.buffer.bytes").default("102400").valid(Valid::MinusOneOr(1, i64::MAX)),
+    int("socket.receive.buffer.bytes")
+        .default("102400")
+        .valid(Valid::MinusOneOr(1, i64::MAX))
+        .no_effect(SOCKET_BUFFERS),
     int("socket.request.max.bytes").default("104857600").from(1),
-    int("socket.send.buffer.bytes").default("102400").valid(Valid::MinusOneOr(1, i64::MAX)),
+    int("socket.send.buffer.bytes")
+        .default("102400")
+        .valid(Valid::MinusOneOr(1, i64::MAX))
+        .no_effect(SOCKET_BUFFERS),
     int("telemetry.max.bytes").default("1048576").from(1).no_effect(TELEMETRY),
 ];

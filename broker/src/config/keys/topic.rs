@@ -4,6 +4,8 @@ use super::{Key, Valid, boolean, double, int, list, long, string};
 
 const ALONE: &str = "a node alone has no peers";
 const COMPACTION: &str = "compaction does not remove anything yet";
+const FLUSHED: &str = "every append asks the disk for a sync at once, whatever the flush policy";
+const PREALLOCATED: &str = "space is reserved ahead in any case, as fast as a partition is written";
 const TIERING: &str = "tiered storage is not there yet";
 const TIERING_WANTED: &str = "tiered storage is not there yet, so records would not be moved to it";
 
@@ -25,8 +27,16 @@ pub(super) const KEYS: &[Key] = &[
         .synonym("log.cleaner.delete.retention.ms")
         .no_effect(COMPACTION),
     long("file.delete.delay.ms").default("60000").from(0).synonym("log.segment.delete.delay.ms"),
-    long("flush.messages").default("9223372036854775807").from(1).synonym("log.flush.interval.messages"),
-    long("flush.ms").default("9223372036854775807").from(0).synonym("log.flush.interval.ms"),
+    long("flush.messages")
+        .default("9223372036854775807")
+        .from(1)
+        .synonym("log.flush.interval.messages")
+        .no_effect(FLUSHED),
+    long("flush.ms")
+        .default("9223372036854775807")
+        .from(0)
+        .synonym("log.flush.interval.ms")
+        .no_effect(FLUSHED),
     list("follower.replication.throttled.replicas")
         .default("")
         .valid(Valid::ThrottledReplicas)
@@ -72,7 +82,7 @@ pub(super) const KEYS: &[Key] = &[
         .no_effect(COMPACTION),
     int("min.insync.replicas").default("1").from(1).synonym("min.insync.replicas"),
     string("ottla.flush.policy").default("group").one_of(&["group", "os"]).synonym("ottla.flush.policy"),
-    boolean("preallocate").default("false").synonym("log.preallocate"),
+    boolean("preallocate").default("false").synonym("log.preallocate").no_effect(PREALLOCATED),
     boolean("remote.log.copy.disable").default("false").no_effect(TIERING),
     boolean("remote.log.delete.on.disable").default("false").no_effect(TIERING),
     boolean("remote.storage.enable").default("false").refused(TIERING_WANTED),
