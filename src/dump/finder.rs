@@ -8,9 +8,10 @@ use std::path::Path;
 
 use ottla_protocol::record::batch::verify_crc;
 use ottla_protocol::record::crc::Crc32c;
-use ottla_protocol::record::header::{CRC_START, LENGTH_OVERHEAD_BYTES};
+use ottla_protocol::record::header::{CRC_START, LENGTH_OVERHEAD_BYTES, MAGIC, MAGIC_POSITION};
 use ottla_protocol::record::old_messages::{OldMessage, old_message};
 use ottla_protocol::record::{BatchError, BatchHeader, BatchSlice, Front, HEADER_BYTES, front};
+use ottla_protocol::types::Offset;
 
 use super::window::FileWindow;
 
@@ -85,6 +86,8 @@ impl std::fmt::Display for Hole {
 pub(super) struct BatchFinder {
     window: FileWindow,
     position: u64,
+    /// An offset that the file holds, or nearly: a segment's base, then the end of the last sound batch.
+    near: Option<Offset>,
 }
 
 /// What a look at the front of the window decided.
@@ -97,8 +100,9 @@ enum Plan {
 }
 
 impl BatchFinder {
-    pub(super) fn open(path: &Path) -> io::Result<BatchFinder> {
-        Ok(BatchFinder { window: FileWindow::open(path)?, position: 0 })
+    /// Opens a file; `near` is its base offset, if it has one.
+    pub(super) fn open(path: &Path, near: Option<Offset>) -> io::Result<BatchFinder> {
+        Ok(BatchFinder { window: FileWindow::open(path)?, position: 0, near })
     }
 
     /// The file's length.
@@ -122,7 +126,10 @@ impl BatchFinder {
                 self.position += total as u64;
                 let window = self.window.at(position, total)?;
                 match front(window, position) {
-                    Ok(Front::Batch(batch)) => Ok(Step::Batch(batch)),
+                    Ok(Front::Batch(batch)) => {
+                        self.near = Some(batch.header.next_offset());
+                        Ok(Step::Batch(batch))
+                    }
                     _ => unreachable!("the same bytes were a batch a moment ago"),
                 }
             }
@@ -209,15 +216,21 @@ impl BatchFinder {
     }
 
     fn next_sound_batch(&mut self) -> io::Result<Option<u64>> {
-        let length = self.length();
+        let (length, near) = (self.length(), self.near);
         let mut position = self.position + 1;
         while position + (HEADER_BYTES as u64) <= length {
             let window = self.window.at(position, PIECE_BYTES)?;
             let starts = 0..=window.len() - HEADER_BYTES;
-            let candidate = starts.clone().find(|start| {
-                let rest = window.get(*start..).unwrap_or_default();
-                let place = position + *start as u64;
-                front(rest, place).is_ok_and(|found| total_of(&found) as u64 <= length - place)
+            let magics = window.get(MAGIC_POSITION..).unwrap_or_default();
+            let candidate = starts.clone().zip(magics).find_map(|(start, magic)| {
+                // One byte of 256 gets past this, and none of zeros.
+                if *magic != MAGIC.cast_unsigned() {
+                    return None;
+                }
+                let (rest, place) = (window.get(start..)?, position + start as u64);
+                let header = BatchHeader::parse(rest, place).ok()?;
+                let fits = header.total_size() as u64 <= length - place;
+                (fits && is_likely(&header, near)).then_some(start)
             });
             position += candidate.unwrap_or(starts.count()) as u64;
             if candidate.is_some() {
@@ -231,8 +244,10 @@ impl BatchFinder {
     }
 
     fn is_sound(&mut self, position: u64) -> io::Result<bool> {
-        let Ok(found) = front(self.window.at(position, HEADER_BYTES)?, position) else { return Ok(false) };
-        let total = total_of(&found);
+        let Ok(header) = BatchHeader::parse(self.window.at(position, HEADER_BYTES)?, position) else {
+            return Ok(false);
+        };
+        let total = header.total_size();
         if BATCH_BYTES_MAX < total {
             return Ok(false);
         }
@@ -253,9 +268,10 @@ impl BatchFinder {
     }
 }
 
-fn total_of(found: &Front<'_>) -> usize {
-    match found {
-        Front::Batch(batch) => batch.bytes.len(),
-        Front::NeedMore { total } => *total,
-    }
+/// Whether a header found in the middle of something is worth the look at its CRC, which may cover much. Offsets of
+/// a segment lie within 2³¹ of each other, and few random bytes do.
+fn is_likely(header: &BatchHeader, near: Option<Offset>) -> bool {
+    let BatchHeader { base_offset, last_offset_delta, record_count, .. } = *header;
+    let is_near = near.is_none_or(|near| near.0.abs_diff(base_offset.0) <= 1 << 31);
+    is_near && (0..=i64::from(last_offset_delta) + 1).contains(&i64::from(record_count))
 }

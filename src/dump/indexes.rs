@@ -177,7 +177,7 @@ pub(super) fn dump_index(report: &mut Report<'_>, path: &Path, name: SegmentFile
     let log = path.with_file_name(SegmentFileName { kind: FileKind::Log, ..name }.to_string());
     let mut check = index.check().filter(|_| log.is_file());
     let observed = match &mut check {
-        Some(check) => observe_log(&log, &mut |batch| check.on_batch(batch)),
+        Some(check) => observe_log(&log, name.base_offset, &mut |batch| check.on_batch(batch)),
         None => Ok(()),
     };
     index.dump(report, check.filter(|_| observed.is_ok()).map(IndexCheck::finish))?;

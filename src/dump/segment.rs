@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use ottla_protocol::record::control::{ControlType, EndTransactionMarker, control_type_of};
 use ottla_protocol::record::{Batch, BatchHeader, BatchSlice};
+use ottla_protocol::types::Offset;
 
 use super::cross_checks::SeenBatch;
 use super::finder::{BatchFinder, Step};
@@ -31,7 +32,7 @@ pub(super) fn dump_log(
     observe: &mut dyn FnMut(&SeenBatch),
 ) -> io::Result<LogFacts> {
     let mut facts = LogFacts::default();
-    let mut finder = match BatchFinder::open(path) {
+    let mut finder = match BatchFinder::open(path, sequence.base()) {
         Ok(finder) => finder,
         Err(error) => {
             report.damage(format_args!("can't be opened: {error}"))?;
@@ -64,8 +65,8 @@ pub(super) fn dump_log(
 }
 
 /// Shows the sound batches of a file to `observe`, and says nothing.
-pub(super) fn observe_log(path: &Path, observe: &mut dyn FnMut(&SeenBatch)) -> io::Result<()> {
-    let mut finder = BatchFinder::open(path)?;
+pub(super) fn observe_log(path: &Path, base: Offset, observe: &mut dyn FnMut(&SeenBatch)) -> io::Result<()> {
+    let mut finder = BatchFinder::open(path, Some(base))?;
     loop {
         match finder.next_step()? {
             Step::End => return Ok(()),

@@ -29,6 +29,8 @@ pub(super) struct Sequence {
     base: Option<Offset>,
     /// Where the next batch should begin, if that is known.
     next: Option<Offset>,
+    /// Where the log ends, as far as it was seen.
+    end: Option<Offset>,
     /// Some batches before it could not be read.
     after_hole: bool,
     epoch: LeaderEpoch,
@@ -36,19 +38,32 @@ pub(super) struct Sequence {
 
 impl Sequence {
     pub(super) fn new(compacted: Compacted) -> Sequence {
-        Sequence { compacted, base: None, next: None, after_hole: false, epoch: LeaderEpoch::UNKNOWN }
+        Sequence {
+            compacted,
+            base: None,
+            next: None,
+            end: None,
+            after_hole: false,
+            epoch: LeaderEpoch::UNKNOWN,
+        }
+    }
+
+    /// The segment's base offset, if there is one.
+    pub(super) fn base(&self) -> Option<Offset> {
+        self.base
     }
 
     /// The offset behind the last batch, or the base of a segment without any.
     pub(super) fn end(&self) -> Option<Offset> {
-        self.next
+        self.end
     }
 
     /// A segment begins.
     pub(super) fn on_segment(&mut self, base: Offset) -> Option<Oddity> {
         self.base = Some(base);
         let oddity = self.step_to(base, "the segment begins");
-        self.next = self.next.max(Some(base));
+        self.next = Some(base);
+        self.end = self.end.max(self.next);
         oddity
     }
 
@@ -77,7 +92,9 @@ impl Sequence {
         }
         self.after_hole = false;
         self.epoch = self.epoch.max(epoch);
-        self.next = self.next.max(Some(header.next_offset()));
+        // Where one did not belong, the next is compared with that one: a step back is told once.
+        self.next = Some(header.next_offset());
+        self.end = self.end.max(self.next);
         oddities
     }
 
@@ -169,6 +186,7 @@ mod tests {
     #[test]
     fn offsets_and_epochs_never_fall() {
         check(NEVER, "s 0, b 0..3, b 2..4", &["byte 5: a batch begins at offset 2, expected 3 or later"]);
+        check(NEVER, "s 0, b 0..3, b 1..2, b 2..4, b 4..5", &["byte 5: a batch begins at offset 1"]);
         check(NEVER, "s 9, b 8..10", &["byte 5: a batch begins at offset 8, expected 9 or later"]);
         check(NEVER, "s 0, b 0..3, s 2", &["the segment begins at offset 2, expected 3 or later"]);
         check(NEVER, "s 0, b 0..1@4, b 1..2@3", &["byte 5: the batch at 1 has leader epoch 3, after 4"]);

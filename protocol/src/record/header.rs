@@ -30,6 +30,9 @@ pub const HEADER_BYTES: usize = 61;
 /// The base offset and the batch length: what the batch length does not count.
 pub const LENGTH_OVERHEAD_BYTES: usize = 12;
 
+/// Where the magic stands, in messages of the old formats too.
+pub const MAGIC_POSITION: usize = 16;
+
 /// Where the bytes begin that the CRC covers.
 pub const CRC_START: usize = 21;
 
