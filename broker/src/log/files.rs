@@ -4,6 +4,7 @@
 //! thread the disk completes on. Marks for the flusher are handed to the caller, who knows it. Writes go straight to
 //! the disk; what takes several steps (a new segment, a snapshot) is a short task of its own.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ottla_protocol::types::{Offset, TopicId};
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef, Spawner};
 use smallvec::SmallVec;
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::checkpoint_files::encode_partition_metadata;
@@ -78,7 +80,13 @@ pub struct LogFiles {
     published: Arc<PublishedLog>,
     /// Those that may still be written or synced, by base offset.
     writable: Vec<Writable>,
+    /// Everything under way holds a clone.
+    under_way: Token,
+    all_done: mpsc::Receiver<Infallible>,
 }
+
+/// Held by an operation until it is complete; nothing is ever sent.
+type Token = mpsc::Sender<Infallible>;
 
 /// A segment that is written, or was a moment ago.
 struct Writable {
@@ -95,7 +103,18 @@ impl LogFiles {
         policy: IndexPolicy,
         published: Arc<PublishedLog>,
     ) -> LogFiles {
-        LogFiles { context, directory, topic_id, policy, published, writable: Vec::new() }
+        let (under_way, all_done) = mpsc::channel(1);
+        let writable = Vec::new();
+        LogFiles { context, directory, topic_id, policy, published, writable, under_way, all_done }
+    }
+
+    /// Waits until nothing of what was carried out is under way any more. A log that failed must not be recovered
+    /// before: a producer snapshot, say, that is put in place late would speak of batches that are not in the log.
+    pub async fn finished(self) {
+        let LogFiles { under_way, mut all_done, .. } = self;
+        drop(under_way);
+        // It ends when the last clone is dropped; nothing is ever received.
+        let _ended = all_done.recv().await;
     }
 
     /// The last segment of a log that was opened; its file is open for writing, its indexes are in memory. The files
@@ -114,13 +133,17 @@ impl LogFiles {
             LogEffect::Write { base, position, parts } => self.write(base, position, parts, sink),
             LogEffect::MakeDurable { base, end, names } => return self.mark(base, end, names),
             LogEffect::Preallocate { base, range } => {
-                let sink = Arc::clone(sink);
-                let done = move |result| sink(LogEvent::Preallocated { base, result: outcome(result) });
+                let (sink, token) = (Arc::clone(sink), self.under_way.clone());
+                let done = move |result| {
+                    sink(LogEvent::Preallocated { base, result: outcome(result) });
+                    drop(token);
+                };
                 self.file_of(base).preallocate(range, Box::new(done));
             }
             LogEffect::Trim { base, size } => {
                 // It gives back space; if it can't, the space comes back with the segment's end.
-                self.file_of(base).truncate(size, Box::new(|_ignored| ()));
+                let token = self.under_way.clone();
+                self.file_of(base).truncate(size, Box::new(move |_ignored| drop(token)));
             }
             LogEffect::NoteBatches { base, batches } => self.note_batches(base, &batches, sink),
             LogEffect::Seal { base, size } => self.seal(base, size),
@@ -165,7 +188,7 @@ impl LogFiles {
     }
 
     fn write(&self, base: Offset, position: u64, parts: Vec<Bytes>, sink: &EventSink) {
-        let (file, sink) = (self.file_of(base), Arc::clone(sink));
+        let (file, sink, token) = (self.file_of(base), Arc::clone(sink), self.under_way.clone());
         let path = file.path().to_owned();
         let done = move |result: io::Result<()>| {
             sink(match result {
@@ -175,6 +198,7 @@ impl LogFiles {
                     LogEvent::Failed(StorageFailure::new(operation, &error))
                 }
             });
+            drop(token);
         };
         file.write_at(position, parts, Box::new(done));
     }
@@ -208,7 +232,7 @@ impl LogFiles {
             sink(LogEvent::IndexFull { base });
         }
         if writable.indexes.is_due() {
-            writable.indexes.flush(&self.context.disk, &self.context.spawner, None);
+            self.flush(writable, || ());
         }
     }
 
@@ -217,19 +241,24 @@ impl LogFiles {
         writable.segment.seal(size);
         let segment = Arc::clone(&writable.segment);
         // From then on they are read where they lie, by whoever needs them.
-        let forget = move || segment.set_indexes(Indexes::Unloaded);
-        writable.indexes.flush(&self.context.disk, &self.context.spawner, Some(Box::new(forget)));
+        self.flush(writable, move || segment.set_indexes(Indexes::Unloaded));
     }
 
     fn flush_indexes(&mut self, sink: &EventSink) {
         let sink = Arc::clone(sink);
         match self.writable.last() {
-            Some(active) => {
-                let written = move || sink(LogEvent::IndexesFlushed);
-                active.indexes.flush(&self.context.disk, &self.context.spawner, Some(Box::new(written)));
-            }
+            Some(active) => self.flush(active, move || sink(LogEvent::IndexesFlushed)),
             None => sink(LogEvent::IndexesFlushed),
         }
+    }
+
+    fn flush(&self, writable: &Writable, when_written: impl FnOnce() + Send + 'static) {
+        let token = self.under_way.clone();
+        let when_written = move || {
+            when_written();
+            drop(token);
+        };
+        writable.indexes.flush(&self.context.disk, &self.context.spawner, Box::new(when_written));
     }
 
     fn write_snapshot(&self, offset: Offset, files: Vec<(FileKind, Bytes)>, sink: &EventSink) {
@@ -245,7 +274,9 @@ impl LogFiles {
 
     fn remove_snapshots(&self, below: Offset) {
         let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
+        let token = self.under_way.clone();
         let remove = async move {
+            let _until_done = token;
             let entries = disk.list_wait(&directory).await.unwrap_or_default();
             for entry in entries {
                 let is_old = SegmentFileName::parse(&entry.name).is_some_and(|file| {
@@ -280,7 +311,9 @@ impl LogFiles {
 
     fn remove_retired(&self, base: Offset) {
         let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
+        let token = self.under_way.clone();
         let remove = async move {
+            let _until_done = token;
             for kind in SEGMENT_KINDS {
                 let (_, path) = retired_names(&directory, base, kind);
                 match disk.remove_file_wait(&path).await {
@@ -304,13 +337,14 @@ impl LogFiles {
     ) where
         F: Future<Output = Result<(), StorageFailure>> + Send + 'static,
     {
-        let sink = Arc::clone(sink);
+        let (sink, token) = (Arc::clone(sink), self.under_way.clone());
         let steps = steps(Arc::clone(&self.context.disk), Arc::clone(&self.directory));
         let task = async move {
             sink(match steps.await {
                 Ok(()) => event,
                 Err(failure) => LogEvent::Failed(failure),
             });
+            drop(token);
         };
         let _running = self.context.spawner.spawn(name, task);
     }

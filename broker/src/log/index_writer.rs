@@ -58,10 +58,10 @@ impl IndexWriter {
         self: &Arc<IndexWriter>,
         disk: &DiskRef,
         spawner: &Spawner,
-        when_written: Option<WhenWritten>,
+        when_written: WhenWritten,
     ) {
         let mut state = self.state.lock();
-        state.when_written.extend(when_written);
+        state.when_written.push(when_written);
         if state.is_busy {
             state.again = true;
             return;

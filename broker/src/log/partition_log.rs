@@ -449,7 +449,6 @@ impl PartitionLog {
         let ends = &mut self.ends;
         ends.durable_end = durable_end;
         let safe = match self.config.flush_policy {
-            FlushPolicy::Group if planted::ANSWER_BEFORE_FSYNC => ends.log_end,
             FlushPolicy::Group => ends.durable_end,
             FlushPolicy::Os => ends.log_end,
         };

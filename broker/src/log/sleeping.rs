@@ -86,3 +86,27 @@ impl SleepingLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeping_log_is_small() {
+        assert!(size_of::<SleepingLog>() <= 128, "{}", size_of::<SleepingLog>());
+    }
+
+    #[test]
+    fn a_clean_stop_remembers_it() {
+        let log = SleepingLog {
+            ends: PartitionEnds { safe_end: Offset(9), safe_position: 700, ..SleepingLog::ABSENT.ends },
+            segment_count: 2,
+            total_bytes: Some(1_000),
+            oldest_segment_timestamp: Some(5),
+            has_producers: true,
+            ..SleepingLog::ABSENT
+        };
+        assert_eq!(log.to_clean().as_ref().map(SleepingLog::from_clean), Some(log));
+        assert_eq!(SleepingLog::ABSENT.to_clean(), None);
+    }
+}

@@ -192,6 +192,7 @@ fn a_log_whose_write_failed_goes_on_once_it_is_opened_anew() {
         let durable = rig.log.core.durable_ends();
 
         machine.disk().set_capacity(u64::MAX);
+        rig.log.files.finished().await;
         let mut rig = Rig::after_crash(machine, config(), Some(durable)).await.expect("it can be opened");
         let again = produced(&[1], 500, Some((1, 0, sequence - 1)));
         assert_eq!(rig.append_durably(&again).await.0, end);
