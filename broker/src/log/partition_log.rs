@@ -494,6 +494,9 @@ impl PartitionLog {
         self.in_flight = None;
         self.effects.clear();
         self.active.preallocation.give_back(&self.budget);
+        for mut spare in self.spare.drain(..) {
+            spare.preallocation.give_back(&self.budget);
+        }
         // The first failure is the cause; later ones are its consequences.
         self.failure.get_or_insert(failure);
     }
