@@ -14,7 +14,7 @@ use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::{DiskRef, Runtime};
 use tracing::{error, info, warn};
 
-use super::partitions_task::FoundLogs;
+use super::partitions_task::{FoundLog, FoundLogs};
 use crate::controller::MetadataImage;
 use crate::log::clean_shutdown;
 use crate::log::effect::StorageFailure;
@@ -91,7 +91,7 @@ pub(super) async fn load(
             let name = partition_directory(topic.name(), index);
             if let Some(found) = clean.get(&key) {
                 ends.insert(key, found.ends);
-                logs.insert(key, Some(SleepingLog::from_clean(found)));
+                logs.insert(key, Ok(SleepingLog::from_clean(found)));
             } else if names.contains(&name) || checkpoint.partitions.contains_key(&key) {
                 let place = LogPlace {
                     directory: path.join(&name),
@@ -108,8 +108,10 @@ pub(super) async fn load(
         .map(|wanted| recover(disk, wanted, &checkpoint, path))
         .buffer_unordered(side_by_side.max(1));
     while let Some((key, log)) = recovering.next().await {
-        if let Some(log) = &log {
-            ends.insert(key, log.ends);
+        // Of a log that could not be opened the checkpoint still says what must not be cut off.
+        let safe = log.as_ref().map_or_else(|safe| *safe, |log| Some(log.ends));
+        if let Some(safe) = safe {
+            ends.insert(key, safe);
         }
         logs.insert(key, log);
     }
@@ -131,7 +133,7 @@ async fn recover(
     wanted: Wanted,
     checkpoint: &SafeEnds,
     data_directory: &Path,
-) -> (PartitionKey, Option<SleepingLog>) {
+) -> (PartitionKey, FoundLog) {
     let Wanted { key, place } = wanted;
     let safe = checkpoint.partitions.get(&key);
     let mut result = recovery::recover(disk, &place, safe).await;
@@ -154,11 +156,11 @@ async fn recover(
     match result {
         Ok(recovered) => {
             announce(&place, &recovered);
-            (key, Some(recovered.log))
+            (key, Ok(recovered.log))
         }
         Err(error) => {
             error!("{}: {error}; the partition is offline, the others are served", place.name);
-            (key, None)
+            (key, Err(safe.copied()))
         }
     }
 }

@@ -21,12 +21,15 @@ use super::registry::{Partitions, TopicEntry, Topics};
 use super::shards::{ShardRequest, Shards};
 use crate::config::TopicConfig;
 use crate::controller::{ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage};
-use crate::log::safe_ends::PartitionKey;
+use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::segment_names::deleted_directory;
 use crate::log::sleeping::SleepingLog;
 
-/// What start-up found of each partition that is not new; `None` where it could not be opened.
-pub(super) type FoundLogs = BTreeMap<PartitionKey, Option<SleepingLog>>;
+/// What start-up found of each partition that is not new.
+pub(super) type FoundLogs = BTreeMap<PartitionKey, FoundLog>;
+
+/// A log, or, where start-up could make no sense of it, what must not be cut off when it is looked at again.
+pub(super) type FoundLog = Result<SleepingLog, Option<PartitionEnds>>;
 
 /// Keeps partitions as the metadata says.
 pub(super) struct PartitionsTask {
@@ -111,7 +114,7 @@ impl PartitionsTask {
             let partition =
                 Arc::new(Partition::new(Arc::clone(&shared), index, place, image.leader_epoch(row)));
             let key = PartitionKey { topic_id: shared.id, partition: index };
-            let log = logs.remove(&key).unwrap_or(Some(SleepingLog::ABSENT));
+            let log = logs.remove(&key).unwrap_or(Ok(SleepingLog::ABSENT));
             let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
             self.shards.send(place.shard, add).await;
             partitions.push(partition);

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::ack_queue::{AckQueue, Acks};
 use super::data_directory::DataDirectory;
 use super::partition::{Partition, PartitionState};
+use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::shards::Append;
 use crate::config::TimestampType;
@@ -85,16 +86,16 @@ impl OpenReplica {
 }
 
 impl Replica {
-    /// A partition whose log rests, or, without one, has to be looked at before it can be used.
-    pub(super) fn new(partition: Arc<Partition>, log: Option<SleepingLog>, now: MonotonicTime) -> Replica {
+    /// A partition whose log rests, or has to be looked at again before it can be used.
+    pub(super) fn new(partition: Arc<Partition>, log: FoundLog, now: MonotonicTime) -> Replica {
         let log = match log {
-            Some(log) => {
+            Ok(log) => {
                 partition.set_ends(log.ends.log_start, log.ends.safe_end);
                 ReplicaLog::Resting(log)
             }
-            None => {
+            Err(safe) => {
                 partition.set_state(PartitionState::Offline);
-                ReplicaLog::Broken(None)
+                ReplicaLog::Broken(safe)
             }
         };
         Replica {

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::data_directory::DataDirectory;
 use super::loading::announce;
 use super::partition::{Partition, PartitionState};
+use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::replica::{OpenReplica, Replica, ReplicaLog, Waiting};
 use super::retention_round::{RetentionRound, may_have_expired, policy_of};
@@ -32,7 +33,7 @@ use crate::log::lookup;
 use crate::log::open::{self, OpenLog};
 use crate::log::recovery::{self, RecoverError};
 use crate::log::retention::Expired;
-use crate::log::sleeping::SleepingLog;
+use crate::log::safe_ends::PartitionEnds;
 
 /// How much one turn takes in of each kind, so that neither starves the other.
 const EVENTS_PER_TURN_MAX: usize = 1024;
@@ -46,7 +47,7 @@ const REST_AFTER: Duration = Duration::from_secs(15);
 enum Completion {
     Log { slot: u32, generation: u32, event: LogEvent },
     Flushed(Vec<FlushedFile>),
-    Opened { slot: u32, result: Result<Box<OpenLog>, RecoverError> },
+    Opened { slot: u32, safe: Option<PartitionEnds>, result: Result<Box<OpenLog>, RecoverError> },
 }
 
 /// What a shard is made of.
@@ -181,7 +182,7 @@ impl ShardTask {
         }
     }
 
-    fn add(&mut self, now: MonotonicTime, partition: Arc<Partition>, log: Option<SleepingLog>) {
+    fn add(&mut self, now: MonotonicTime, partition: Arc<Partition>, log: FoundLog) {
         let slot = partition.place.slot as usize;
         if self.replicas.len() <= slot {
             self.replicas.resize_with(slot + 1, || None);
@@ -238,6 +239,8 @@ impl ShardTask {
             ReplicaLog::Resting(log) => Ok(log.clone()),
             ReplicaLog::Broken(safe) => Err(*safe),
         };
+        // If it can't be opened, what must not be cut off is as well known as before.
+        let safe = before.as_ref().map_or_else(|safe| *safe, |log| Some(log.ends));
         let place = directory.place_of(&replica.partition);
         let config = replica.partition.topic.config.load_full();
         replica.log = ReplicaLog::Opening;
@@ -255,7 +258,7 @@ impl ShardTask {
                 open::open(context, &place, &sleeping, config, now).await.map(Box::new)
             };
             // The shard may be gone; then nobody waits for the log.
-            let _ = sender.send(Completion::Opened { slot, result: result.await });
+            let _ = sender.send(Completion::Opened { slot, safe, result: result.await });
         });
     }
 
@@ -289,7 +292,7 @@ impl ShardTask {
                     self.on_flushed(now, file);
                 }
             }
-            Completion::Opened { slot, result } => self.on_opened(slot, now, result),
+            Completion::Opened { slot, safe, result } => self.on_opened(slot, now, safe, result),
         }
     }
 
@@ -307,7 +310,13 @@ impl ShardTask {
         }
     }
 
-    fn on_opened(&mut self, slot: u32, now: MonotonicTime, result: Result<Box<OpenLog>, RecoverError>) {
+    fn on_opened(
+        &mut self,
+        slot: u32,
+        now: MonotonicTime,
+        safe: Option<PartitionEnds>,
+        result: Result<Box<OpenLog>, RecoverError>,
+    ) {
         let sender = self.sender.clone();
         let Some(replica) = self.replica(slot) else { return };
         replica.used_at = now;
@@ -339,7 +348,7 @@ impl ShardTask {
             }
             Err(error) => {
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
-                replica.log = ReplicaLog::Broken(None);
+                replica.log = ReplicaLog::Broken(safe);
                 replica.fail_waiting(ErrorCode::KafkaStorageError);
                 self.parts.directory.on_open_error(&error);
             }

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ack_queue::Acks;
 use super::partition::Partition;
+use super::partitions_task::FoundLog;
 use super::pending_produce::ProduceSlot;
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
@@ -31,8 +32,8 @@ pub(super) type RestingLogs = Vec<(Arc<Partition>, SleepingLog)>;
 /// What a shard is asked.
 #[derive(Debug)]
 pub(super) enum ShardRequest {
-    /// It owns this partition from now on. Without a log, start-up could not make sense of what is on the disk.
-    Add { partition: Arc<Partition>, log: Option<SleepingLog> },
+    /// It owns this partition from now on.
+    Add { partition: Arc<Partition>, log: FoundLog },
     /// Append.
     Append(Append),
     /// Open the log for a reader.
