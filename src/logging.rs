@@ -4,6 +4,7 @@ use std::io;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,6 +21,11 @@ pub(crate) enum LogFormat {
 /// # Errors
 /// What is wrong with `level`.
 pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), String> {
+    // A filter takes any other word for the name of a module, and would say nothing at all.
+    let is_word = level.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_word && level.parse::<LevelFilter>().is_err() {
+        return Err(format!("--log-level {level}: use error, warn, info, debug or trace"));
+    }
     let filter = EnvFilter::try_new(level)
         .map_err(|error| format!("--log-level {level}: {error}; use error, warn, info, debug or trace"))?;
     let builder =

@@ -38,13 +38,23 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] LoadError),
     /// The address to listen on names no host that is known.
-    #[error("{address} can't be listened on: {source}; see --listen")]
+    #[error("can't listen on {address}: {source}; {}", what_to_do(.source))]
     Listen {
         /// What was asked for.
         address: String,
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn what_to_do(listening: &std::io::Error) -> &'static str {
+    match listening.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another program listens there: stop it, or choose another port with --listen"
+        }
+        std::io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
+        _ => "choose an address of this machine with --listen",
+    }
 }
 
 /// How a broker ended.

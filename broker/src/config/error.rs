@@ -44,6 +44,16 @@ pub enum ConfigError {
         /// What followed `--set`.
         text: String,
     },
+    /// `--listen` or `--advertise` with something else than an address and a port.
+    #[error("{flag} {text}: {problem}")]
+    MalformedEndpoint {
+        /// The flag.
+        flag: &'static str,
+        /// What followed it.
+        text: String,
+        /// What it should be.
+        problem: super::listener::InvalidEndpoint,
+    },
     /// No such key.
     #[error("{place}: there is no config {key:?}{}", suggestion(*.nearest))]
     UnknownKey {
@@ -96,7 +106,7 @@ impl ConfigError {
     /// Where it is; none for a flag that could not be read at all.
     pub fn place(&self) -> Option<&Place> {
         match self {
-            ConfigError::MalformedSet { .. } => None,
+            ConfigError::MalformedSet { .. } | ConfigError::MalformedEndpoint { .. } => None,
             ConfigError::Syntax { place, .. }
             | ConfigError::UnknownKey { place, .. }
             | ConfigError::InvalidValue { place, .. }

@@ -44,7 +44,7 @@ impl std::str::FromStr for Endpoint {
 
 /// The text is not `HOST:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected HOST:PORT, with an IPv6 address in brackets")]
+#[error("expected HOST:PORT, such as 127.0.0.1:9092, with an IPv6 address in brackets")]
 pub struct InvalidEndpoint;
 
 impl fmt::Display for Endpoint {

@@ -264,8 +264,7 @@ fn the_listen_and_advertise_flags_win_over_a_file_of_any_names() {
     settings.listen("nonsense");
     assert_eq!(
         BrokerConfig::read(&settings).unwrap_err().to_string(),
-        "--listen: listeners=PLAINTEXT://nonsense: \"PLAINTEXT://nonsense\" is no listener: \
-         write NAME://HOST:PORT, with an IPv6 address in brackets"
+        "--listen nonsense: expected HOST:PORT, such as 127.0.0.1:9092, with an IPv6 address in brackets"
     );
 }
 

@@ -12,6 +12,7 @@ mod toml_file;
 use std::collections::BTreeMap;
 
 use super::error::{ConfigError, Place};
+use super::listener::Endpoint;
 
 /// A value and where it was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +75,21 @@ impl Settings {
 
     /// `--listen HOST:PORT`.
     pub fn listen(&mut self, endpoint: &str) {
-        self.set_by_flag("--listen", "listeners", &format!("PLAINTEXT://{endpoint}"));
+        self.endpoint("--listen", "listeners", endpoint);
     }
 
     /// `--advertise HOST:PORT`, for the listener whatever its name.
     pub fn advertise(&mut self, endpoint: &str) {
-        self.set_by_flag("--advertise", "advertised.listeners", &format!("PLAINTEXT://{endpoint}"));
+        self.endpoint("--advertise", "advertised.listeners", endpoint);
+    }
+
+    fn endpoint(&mut self, flag: &'static str, key: &str, text: &str) {
+        match text.parse::<Endpoint>() {
+            Ok(_) => self.set_by_flag(flag, key, &format!("PLAINTEXT://{text}")),
+            Err(problem) => {
+                self.errors.push(ConfigError::MalformedEndpoint { flag, text: text.to_owned(), problem })
+            }
+        }
     }
 
     /// `--data-dir DIR`.

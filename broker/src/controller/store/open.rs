@@ -53,7 +53,7 @@ impl OpenOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The system said no.
-    #[error("{action} {} failed: {source}", path.display())]
+    #[error("{action} {} failed: {source}; {}", path.display(), what_to_do(.source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -149,6 +149,19 @@ pub(in super::super) struct Opened {
     pub(in super::super) is_new: bool,
     /// How long the log is that was read behind the newest snapshot.
     pub(in super::super) replayed_bytes: u64,
+}
+
+fn what_to_do(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, or choose another directory with --data-dir"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a directory that this user may write, with --data-dir"
+        }
+        io::ErrorKind::NotADirectory => "choose a directory with --data-dir",
+        _ => "check the disk, or choose another directory with --data-dir",
+    }
 }
 
 pub(super) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
