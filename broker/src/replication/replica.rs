@@ -19,7 +19,7 @@ use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::shards::Append;
 use crate::config::TimestampType;
 use crate::log::effect::{LogEffect, LogEvent};
-use crate::log::files::{DurableMark, EventSink};
+use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
 use crate::log::partition_log::{AppendError, AppendOutcome};
@@ -60,8 +60,16 @@ pub(super) enum ReplicaLog {
     /// Open.
     Open(Box<OpenReplica>),
     /// An operation failed; what is on the disk has to be looked at before it is opened again.
+    Broken(Box<BrokenLog>),
+}
+
+/// A log that an operation failed in.
+#[derive(Default)]
+pub(super) struct BrokenLog {
     /// What must not be cut off, as far as that is known.
-    Broken(Option<PartitionEnds>),
+    pub(super) safe: Option<PartitionEnds>,
+    /// What may still be under way in its files. Nobody looks at them, or moves them, before that is done.
+    pub(super) files: Option<LogFiles>,
 }
 
 /// An open log.
@@ -95,7 +103,7 @@ impl Replica {
             }
             Err(safe) => {
                 partition.set_state(PartitionState::Offline);
-                ReplicaLog::Broken(safe)
+                ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None }))
             }
         };
         Replica {
@@ -173,9 +181,17 @@ impl Replica {
 
     /// The log failed in an operation: it is looked at anew before anyone uses it again.
     pub(super) fn break_log(&mut self) {
-        let ReplicaLog::Open(open) = &self.log else { return };
-        // What lies behind is kept too, as far as it is whole.
-        self.log = ReplicaLog::Broken(Some(open.log.core.durable_ends()));
+        let broken = ReplicaLog::Broken(Box::default());
+        let open = match std::mem::replace(&mut self.log, broken) {
+            ReplicaLog::Open(open) => open,
+            other => {
+                self.log = other;
+                return;
+            }
+        };
+        // What lies behind the durable end is kept too, as far as it is whole.
+        let safe = Some(open.log.core.durable_ends());
+        self.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: Some(open.log.files) }));
         self.generation += 1;
         self.partition.set_log(None);
         self.fail_waiting(ErrorCode::KafkaStorageError);

@@ -21,7 +21,7 @@ use super::loading::announce;
 use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
-use super::replica::{OpenReplica, Replica, ReplicaLog, Waiting};
+use super::replica::{BrokenLog, OpenReplica, Replica, ReplicaLog, Waiting};
 use super::retention_round::{RetentionRound, may_have_expired, policy_of};
 use super::shards::{Append, RestingLogs, ShardRequest};
 use crate::log::clock_watch::ClockVerdict;
@@ -234,22 +234,27 @@ impl ShardTask {
         let sender = self.sender.clone();
         let spawner = self.parts.spawner.clone();
         let Some(replica) = self.replica(slot) else { return };
-        let before = match &replica.log {
-            ReplicaLog::Opening | ReplicaLog::Open(_) => return,
-            ReplicaLog::Resting(log) => Ok(log.clone()),
-            ReplicaLog::Broken(safe) => Err(*safe),
+        if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Open(_)) {
+            return;
+        }
+        let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
+            ReplicaLog::Resting(log) => Ok(log),
+            ReplicaLog::Broken(broken) => Err(broken),
+            ReplicaLog::Opening | ReplicaLog::Open(_) => unreachable!("that was looked at a moment ago"),
         };
         // If it can't be opened, what must not be cut off is as well known as before.
-        let safe = before.as_ref().map_or_else(|safe| *safe, |log| Some(log.ends));
+        let safe = before.as_ref().map_or_else(|broken| broken.safe, |log| Some(log.ends));
         let place = directory.place_of(&replica.partition);
         let config = replica.partition.topic.config.load_full();
-        replica.log = ReplicaLog::Opening;
         spawner.spawn("open log", async move {
             let context = directory.context();
             let result = async {
                 let sleeping = match before {
                     Ok(sleeping) => sleeping,
-                    Err(safe) => {
+                    Err(broken) => {
+                        if let Some(files) = broken.files {
+                            files.finished().await;
+                        }
                         let recovered = recovery::recover(&context.disk, &place, safe.as_ref()).await?;
                         announce(&place, &recovered);
                         recovered.log
@@ -329,7 +334,9 @@ impl ShardTask {
                     let _ = sender.send(Completion::Log { slot, generation, event });
                 });
                 replica.partition.set_log(Some(Arc::clone(&log.published)));
-                replica.partition.set_state(PartitionState::Online);
+                if replica.partition.state() == PartitionState::Offline {
+                    replica.partition.set_state(PartitionState::Online);
+                }
                 let waiting = std::mem::take(&mut replica.waiting);
                 replica.log = ReplicaLog::Open(Box::new(OpenReplica {
                     log: *log,
@@ -348,7 +355,7 @@ impl ShardTask {
             }
             Err(error) => {
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
-                replica.log = ReplicaLog::Broken(safe);
+                replica.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None }));
                 replica.fail_waiting(ErrorCode::KafkaStorageError);
                 self.parts.directory.on_open_error(&error);
             }
@@ -533,8 +540,20 @@ impl ShardTask {
         if let Some(mut replica) = place.take() {
             let done = replica.removal.take().expect("it was asked for");
             self.parts.directory.forget(&replica.partition);
-            // The broker may be stopping and not wait for it.
-            let _ = done.send(());
+            match replica.log {
+                ReplicaLog::Broken(broken) if broken.files.is_some() => {
+                    let files = broken.files;
+                    self.parts.spawner.spawn("end of a log", async move {
+                        if let Some(files) = files {
+                            files.finished().await;
+                        }
+                        // The broker may be stopping and not wait for it.
+                        let _ = done.send(());
+                    });
+                }
+                // The broker may be stopping and not wait for it.
+                _ => drop(done.send(())),
+            }
         }
     }
 
