@@ -262,6 +262,7 @@ impl Handlers {
             self.shards.open(partition).await;
         }
         let Some(log) = partition.log() else { return failed(ErrorCode::KafkaStorageError, true) };
+        partition.note_read(self.clock.now());
         if checks_epoch && let Some(found) = diverging(&log, entry, partition.leader_epoch()) {
             return found;
         }

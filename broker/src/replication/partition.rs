@@ -4,10 +4,11 @@
 //! small: a partition that nobody uses costs this, a resting log in its shard, and its row in the metadata.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ottla_protocol::types::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use ottla_runtime::MonotonicTime;
 
 use super::subscription::Watchers;
 use crate::config::TopicConfig;
@@ -32,6 +33,8 @@ pub(crate) struct Partition {
     log: ArcSwapOption<PublishedLog>,
     log_start: AtomicI64,
     high_watermark: AtomicI64,
+    /// When somebody last read from its log; a log that is read is not put to rest.
+    read_at: AtomicU64,
     leader_epoch: AtomicI32,
     state: AtomicU8,
 }
@@ -70,6 +73,7 @@ impl Partition {
             log: ArcSwapOption::empty(),
             log_start: AtomicI64::new(0),
             high_watermark: AtomicI64::new(0),
+            read_at: AtomicU64::new(0),
             leader_epoch: AtomicI32::new(epoch.0),
             state: AtomicU8::new(PartitionState::Online as u8),
         }
@@ -93,6 +97,16 @@ impl Partition {
     /// The log as readers see it; `None` while it rests.
     pub(crate) fn log(&self) -> Option<Arc<PublishedLog>> {
         self.log.load_full()
+    }
+
+    /// Somebody reads from the log.
+    pub(crate) fn note_read(&self, now: MonotonicTime) {
+        self.read_at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When somebody last read from the log.
+    pub(super) fn read_at(&self) -> MonotonicTime {
+        MonotonicTime(self.read_at.load(Ordering::Relaxed))
     }
 
     /// Whether it can be used.

@@ -379,7 +379,8 @@ impl ShardTask {
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.log.core.on_time(now);
             }
-            let is_idle = REST_AFTER <= now.since(replica.used_at);
+            let used_at = replica.used_at.max(replica.partition.read_at());
+            let is_idle = REST_AFTER <= now.since(used_at);
             self.touch(slot);
             if is_idle {
                 self.rest(slot, now);
