@@ -1,12 +1,13 @@
 //! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
 //!
-//! Decisions: `ack_queue`, `retention_round`. Effects: `shard_task` (with `replica`, one of its partitions),
+//! Decisions: `ack_queue`, `open_logs`, `retention_round`. Effects: `shard_task` (with `replica`, one of its partitions),
 //! `partitions_task`, `data_directory`, `loading`; `replicas` starts and stops them all. Shared with readers:
 //! `partition`, `subscription`, `registry`, `pending_produce`.
 
 mod ack_queue;
 mod data_directory;
 mod loading;
+mod open_logs;
 mod partition;
 mod partitions_task;
 mod pending_produce;

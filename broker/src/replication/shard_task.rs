@@ -5,19 +5,19 @@
 //! partition and one call of the flusher for all of them. It never waits for the disk: what an operation did comes back
 //! as an event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::Offset;
 use ottla_runtime::{Clock, MonotonicTime, Spawner};
-use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::data_directory::DataDirectory;
 use super::loading::announce;
+use super::open_logs::OpenLogs;
 use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
@@ -41,6 +41,10 @@ const EVENTS_PER_TURN_MAX: usize = 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// A log that nobody appended to for so long is put to rest.
 const REST_AFTER: Duration = Duration::from_secs(15);
+/// How many logs are begun to be put to rest at a time: each has files to write, and what serves others must not wait.
+const RESTS_AT_ONCE: usize = 64;
+/// When the next ones follow.
+const NEXT_RESTS: Duration = Duration::from_millis(100);
 
 /// What comes back from the disk and from tasks of the shard's own. Unbounded, but each is the answer to one
 /// operation that this shard submitted.
@@ -72,10 +76,11 @@ pub(super) struct ShardTask {
     completions: mpsc::UnboundedReceiver<Completion>,
     sender: mpsc::UnboundedSender<Completion>,
     listener: ListenerRef,
-    replicas: Vec<Option<Replica>>,
+    /// By slot. Slots are not used again; that of a partition which is gone costs a pointer.
+    replicas: Vec<Option<Box<Replica>>>,
     /// Which log a file of the flusher's belongs to.
     marked: BTreeMap<FileKey, (u32, Offset)>,
-    open: BTreeSet<u32>,
+    open: OpenLogs,
     touched: Vec<u32>,
     effects: Vec<LogEffect>,
     marks: Vec<DurableMark>,
@@ -105,7 +110,7 @@ impl ShardTask {
             sender,
             replicas: Vec::new(),
             marked: BTreeMap::new(),
-            open: BTreeSet::new(),
+            open: OpenLogs::new(parts.open_logs_max),
             touched: Vec::new(),
             effects: Vec::new(),
             marks: Vec::new(),
@@ -158,7 +163,7 @@ impl ShardTask {
         match request {
             ShardRequest::Add { partition, log } => self.add(now, partition, log),
             ShardRequest::Append(append) => self.on_append(now, append),
-            ShardRequest::Open { partition, done } => self.on_open(now, &partition, done),
+            ShardRequest::Open { partition, done } => self.on_open(&partition, done),
             ShardRequest::Damaged { partition, place } => {
                 let slot = partition.place.slot;
                 if let Some(replica) = self.replica(slot) {
@@ -175,9 +180,7 @@ impl ShardTask {
             ShardRequest::Remove { partition, done } => self.on_remove(&partition, done),
             ShardRequest::Close { done } => {
                 self.closing = Some(done);
-                for slot in self.open.clone() {
-                    self.touch(slot);
-                }
+                self.touch_open();
             }
         }
     }
@@ -189,7 +192,7 @@ impl ShardTask {
         }
         let place = self.replicas.get_mut(slot).expect("the list was just made long enough");
         assert!(place.is_none(), "slot {slot} is taken twice");
-        *place = Some(Replica::new(partition, log, now));
+        *place = Some(Box::new(Replica::new(partition, log, now)));
     }
 
     fn on_append(&mut self, now: MonotonicTime, append: Append) {
@@ -205,17 +208,22 @@ impl ShardTask {
             append.slot.answer(ProduceOutcome::Failed(ProduceFailure::code(code)));
             return;
         }
+        let may_stay = self.open.may_stay(slot);
         let replica = self.replica(slot).expect("it was there a moment ago");
-        if matches!(replica.log, ReplicaLog::Open(_)) {
-            replica.append(now, append);
-            self.touch(slot);
-        } else {
-            replica.waiting.push(Waiting::Append(append));
-            self.begin_opening(slot, now);
+        match &replica.log {
+            ReplicaLog::Open(_) if may_stay => {
+                replica.append(now, append);
+                self.touch(slot);
+            }
+            ReplicaLog::Opening => replica.waiting.push(Waiting::Append(append)),
+            ReplicaLog::Open(_) | ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
+                replica.waiting.push(Waiting::Append(append));
+                self.open.ask(slot);
+            }
         }
     }
 
-    fn on_open(&mut self, now: MonotonicTime, partition: &Arc<Partition>, done: oneshot::Sender<()>) {
+    fn on_open(&mut self, partition: &Arc<Partition>, done: oneshot::Sender<()>) {
         let slot = partition.place.slot;
         let Some(replica) = self.replica(slot) else { return };
         if matches!(replica.log, ReplicaLog::Open(_)) {
@@ -223,19 +231,46 @@ impl ShardTask {
             let _ = done.send(());
             return;
         }
+        let is_opening = matches!(replica.log, ReplicaLog::Opening);
         replica.waiting.push(Waiting::Open(done));
-        self.begin_opening(slot, now);
+        if !is_opening {
+            self.open.ask(slot);
+        }
     }
 
-    /// Starts opening a log, looking at its directory first if an operation failed in it.
-    fn begin_opening(&mut self, slot: u32, now: MonotonicTime) {
-        self.make_room(now);
+    /// Opens those logs that are waited for and have room, and lets others leave if there is too little.
+    fn open_next(&mut self, now: MonotonicTime) {
+        loop {
+            while let Some(slot) = self.open.next() {
+                if !self.begin_opening(slot, now) {
+                    self.open.on_not_opened();
+                }
+            }
+            let replicas = &self.replicas;
+            let used_at = |slot| {
+                let replica = replicas.get(slot as usize).and_then(Option::as_ref);
+                replica.map_or(MonotonicTime::default(), |replica| replica.last_used())
+            };
+            let leaving = self.open.make_room(used_at);
+            if leaving.is_empty() {
+                return;
+            }
+            for slot in leaving {
+                self.finish(slot, now);
+            }
+        }
+    }
+
+    /// Starts opening a log, looking at its directory first if an operation failed in it. Says whether it did.
+    fn begin_opening(&mut self, slot: u32, now: MonotonicTime) -> bool {
         let directory = Arc::clone(&self.parts.directory);
         let sender = self.sender.clone();
         let spawner = self.parts.spawner.clone();
-        let Some(replica) = self.replica(slot) else { return };
+        let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else {
+            return false;
+        };
         if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Open(_)) {
-            return;
+            return false;
         }
         let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
             ReplicaLog::Resting(log) => Ok(log),
@@ -265,22 +300,7 @@ impl ShardTask {
             // The shard may be gone; then nobody waits for the log.
             let _ = sender.send(Completion::Opened { slot, safe, result: result.await });
         });
-    }
-
-    /// Puts the logs that were used longest ago to rest while more are open than may be.
-    fn make_room(&mut self, now: MonotonicTime) {
-        if self.open.len() < self.parts.open_logs_max {
-            return;
-        }
-        let mut by_use: Vec<(MonotonicTime, u32)> = self
-            .open
-            .iter()
-            .filter_map(|slot| Some((self.replicas.get(*slot as usize)?.as_ref()?.used_at, *slot)))
-            .collect();
-        by_use.sort_unstable();
-        for (_, slot) in by_use.into_iter().take(1 + self.open.len() - self.parts.open_logs_max) {
-            self.rest(slot, now);
-        }
+        true
     }
 
     fn on_completion(&mut self, now: MonotonicTime, completion: Completion) {
@@ -323,7 +343,14 @@ impl ShardTask {
         result: Result<Box<OpenLog>, RecoverError>,
     ) {
         let sender = self.sender.clone();
-        let Some(replica) = self.replica(slot) else { return };
+        match &result {
+            Ok(_) => self.open.on_opened(slot),
+            Err(_) => self.open.on_not_opened(),
+        }
+        let Some(replica) = self.replica(slot) else {
+            self.open.on_closed(slot);
+            return;
+        };
         replica.used_at = now;
         match result {
             Ok(log) => {
@@ -338,12 +365,7 @@ impl ShardTask {
                     replica.partition.set_state(PartitionState::Online);
                 }
                 let waiting = std::mem::take(&mut replica.waiting);
-                replica.log = ReplicaLog::Open(Box::new(OpenReplica {
-                    log: *log,
-                    sink,
-                    keys: SmallVec::new(),
-                    noted: None,
-                }));
+                replica.log = ReplicaLog::Open(Box::new(OpenReplica::new(*log, sink)));
                 for waiting in waiting {
                     match waiting {
                         Waiting::Append(append) => replica.append(now, append),
@@ -351,7 +373,6 @@ impl ShardTask {
                         Waiting::Open(done) => drop(done.send(())),
                     }
                 }
-                self.open.insert(slot);
             }
             Err(error) => {
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
@@ -374,18 +395,23 @@ impl ShardTask {
 
     /// What is due by time: logs to put to rest, files to remove, retention.
     fn on_tick(&mut self, now: MonotonicTime) {
-        for slot in self.open.clone() {
-            let Some(replica) = self.replica(slot) else { continue };
+        let mut idle = Vec::new();
+        for slot in self.open.iter() {
+            let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { continue };
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.log.core.on_time(now);
             }
-            let used_at = replica.used_at.max(replica.partition.read_at());
-            let is_idle = REST_AFTER <= now.since(used_at);
-            self.touch(slot);
-            if is_idle {
-                self.rest(slot, now);
+            if REST_AFTER <= now.since(replica.last_used()) {
+                idle.push(slot);
             }
         }
+        if RESTS_AT_ONCE < idle.len() {
+            self.next_tick = now.after(NEXT_RESTS);
+        }
+        for slot in idle.into_iter().take(RESTS_AT_ONCE) {
+            self.open.let_leave(slot);
+        }
+        self.touch_open();
         self.expire_producers(now);
         self.check_retention(now);
         self.note_safe_ends();
@@ -421,14 +447,14 @@ impl ShardTask {
                 ReplicaLog::Resting(_) | ReplicaLog::Opening | ReplicaLog::Broken(_) => {}
             }
         }
-        for slot in self.open.clone() {
-            self.touch(slot);
-        }
-        for slot in to_open {
-            // Once it is open the next round looks at it again, and that comes soon.
+        self.touch_open();
+        // Once they are open the next round looks at them again, and that comes soon. Not all at once, so that they are
+        // still open then.
+        if !to_open.is_empty() {
             self.retention.again_soon(now);
-            self.begin_opening(slot, now);
         }
+        to_open.truncate(self.open.room());
+        to_open.into_iter().for_each(|slot| self.open.ask(slot));
         for (slot, unknown) in to_summarize {
             self.retention.again_soon(now);
             self.summarize(slot, unknown);
@@ -460,35 +486,36 @@ impl ShardTask {
 
     /// Tells the data directory what has become durable since it was last told.
     fn note_safe_ends(&mut self) {
-        for slot in &self.open {
-            let Some(Some(replica)) = self.replicas.get_mut(*slot as usize) else { continue };
+        for slot in self.open.iter() {
+            let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { continue };
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.note_safe_end(&replica.partition, &self.parts.directory);
             }
         }
     }
 
-    fn rest(&mut self, slot: u32, now: MonotonicTime) {
-        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return };
-        if let ReplicaLog::Open(open) = &mut replica.log {
-            let keys = open.keys.clone();
-            open.note_safe_end(&replica.partition, &self.parts.directory);
-            if replica.try_rest(now) {
-                self.open.remove(&slot);
-                for key in keys {
-                    self.marked.remove(&key);
-                }
-            } else {
-                // It asked for what it still needs; that is carried out at the end of the turn.
-                self.touch(slot);
-            }
+    /// Puts a log to rest unless something of it is under way; says whether it did. What it still needs then, it has
+    /// asked for: that is to be carried out.
+    fn rest(&mut self, slot: u32, now: MonotonicTime) -> bool {
+        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return false };
+        let ReplicaLog::Open(open) = &mut replica.log else { return false };
+        let keys = open.keys.clone();
+        open.note_safe_end(&replica.partition, &self.parts.directory);
+        if !replica.try_rest(now) {
+            return false;
         }
+        self.open.on_closed(slot);
+        for key in keys {
+            self.marked.remove(&key);
+        }
+        true
     }
 
     fn end_turn(&mut self, now: MonotonicTime) {
         for slot in std::mem::take(&mut self.touched) {
             self.finish(slot, now);
         }
+        self.open_next(now);
         if self.marks.is_empty() {
             return;
         }
@@ -502,31 +529,36 @@ impl ShardTask {
         self.parts.directory.group_commit().make_durable(marks.collect());
     }
 
+    /// Ends the turn for a log: carries out what it asked for, and puts it to rest if it has to leave.
     fn finish(&mut self, slot: u32, now: MonotonicTime) {
-        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return };
+        let is_open = self.carry_out(slot);
+        let is_removed = self.replica(slot).is_some_and(|replica| replica.removal.is_some());
+        let has_to_leave = self.closing.is_some() || is_removed || self.open.is_leaving(slot);
+        if is_open && has_to_leave && !self.rest(slot, now) {
+            self.carry_out(slot);
+        }
+        self.remove_if_asked(slot);
+    }
+
+    /// Carries out what a log asked for; says whether it is still open then.
+    fn carry_out(&mut self, slot: u32) -> bool {
+        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return false };
         replica.is_touched = false;
         let before = self.marks.len();
         replica.finish_turn(&mut self.effects, &mut self.marks);
         for mark in self.marks.iter().skip(before) {
             self.marked.insert(mark.key, (slot, mark.base));
         }
-        let ReplicaLog::Open(open) = &replica.log else {
-            self.remove_if_asked(slot);
-            return;
-        };
-        if let Some(failure) = open.log.core.failure() {
-            warn!(partition = ?replica.partition, %failure, "the log takes no appends until it has been looked at");
-            self.parts.directory.on_failure(failure);
-            for key in open.keys.clone() {
-                self.marked.remove(&key);
-            }
-            replica.break_log();
-            self.open.remove(&slot);
+        let ReplicaLog::Open(open) = &replica.log else { return false };
+        let Some(failure) = open.log.core.failure() else { return true };
+        warn!(partition = ?replica.partition, %failure, "the log takes no appends until it has been looked at");
+        self.parts.directory.on_failure(failure);
+        for key in open.keys.clone() {
+            self.marked.remove(&key);
         }
-        if self.closing.is_some() || self.replica(slot).is_some_and(|replica| replica.removal.is_some()) {
-            self.rest(slot, now);
-        }
-        self.remove_if_asked(slot);
+        replica.break_log();
+        self.open.on_closed(slot);
+        false
     }
 
     /// Takes a partition whose topic is gone out of the shard, once nothing of its log is under way.
@@ -559,8 +591,7 @@ impl ShardTask {
     }
 
     fn try_close(&mut self) -> bool {
-        let is_open = |replica: &Replica| matches!(replica.log, ReplicaLog::Open(_) | ReplicaLog::Opening);
-        if self.closing.is_none() || self.replicas.iter().flatten().any(is_open) {
+        if self.closing.is_none() || !self.open.is_idle() {
             return false;
         }
         let Some(done) = self.closing.take() else { return false };
@@ -574,7 +605,17 @@ impl ShardTask {
     }
 
     fn replica(&mut self, slot: u32) -> Option<&mut Replica> {
-        self.replicas.get_mut(slot as usize)?.as_mut()
+        self.replicas.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    fn touch_open(&mut self) {
+        for slot in self.open.iter() {
+            if let Some(Some(replica)) = self.replicas.get_mut(slot as usize)
+                && !std::mem::replace(&mut replica.is_touched, true)
+            {
+                self.touched.push(slot);
+            }
+        }
     }
 
     fn touch(&mut self, slot: u32) {
