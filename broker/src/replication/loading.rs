@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use futures_util::stream::{self, StreamExt as _};
 use ottla_protocol::types::{BrokerId, PartitionIndex};
 use ottla_runtime::disk::DiskWait as _;
-use ottla_runtime::{DiskRef, Runtime};
+use ottla_runtime::{DiskRef, Runtime, Spawner};
 use tracing::{error, info, warn};
 
 use super::partitions_task::{FoundLog, FoundLogs};
@@ -203,16 +203,10 @@ async fn list(disk: &DiskRef, path: &Path) -> Result<BTreeSet<String>, LoadError
 
 /// Removes what a deletion left behind, and names what nobody knows.
 fn report_strangers<'n>(runtime: &Runtime, path: &Path, names: impl Iterator<Item = &'n str>) {
+    let mut doomed = Vec::new();
     for name in names {
         match DirectoryName::parse(name) {
-            DirectoryName::Deleted => {
-                let (disk, doomed) = (DiskRef::clone(&runtime.disk), path.join(name));
-                runtime.spawner.spawn("remove directories", async move {
-                    if let Err(error) = disk.remove_directory_wait(&doomed).await {
-                        warn!("{} can't be removed: {error}; it goes at the next start", doomed.display());
-                    }
-                });
-            }
+            DirectoryName::Deleted => doomed.push(path.join(name)),
             DirectoryName::Partition { .. } | DirectoryName::Future { .. } => {
                 warn!(
                     "{} belongs to no topic that the metadata knows; it is left alone",
@@ -222,6 +216,23 @@ fn report_strangers<'n>(runtime: &Runtime, path: &Path, names: impl Iterator<Ite
             DirectoryName::Stray | DirectoryName::Other => {}
         }
     }
+    remove_directories(&runtime.disk, &runtime.spawner, doomed);
+}
+
+/// Removes directories of deleted partitions behind everybody's back: one after another, because there may be very many
+/// and others wait for the disk too.
+fn remove_directories(disk: &DiskRef, spawner: &Spawner, doomed: Vec<PathBuf>) {
+    if doomed.is_empty() {
+        return;
+    }
+    let disk = DiskRef::clone(disk);
+    spawner.spawn("remove directories", async move {
+        for path in doomed {
+            if let Err(error) = disk.remove_directory_wait(&path).await {
+                warn!("{} can't be removed: {error}; it goes at the next start", path.display());
+            }
+        }
+    });
 }
 
 fn failed(path: &Path, operation: &'static str, source: io::Error) -> LoadError {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::stream::{self, StreamExt as _};
 use ottla_protocol::types::{PartitionIndex, TopicId};
 use ottla_runtime::Spawner;
 use ottla_runtime::disk::DiskWait as _;
@@ -24,6 +25,9 @@ use crate::controller::{ConfigResource, ImageFollower, MetadataImage, TopicChang
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::segment_names::deleted_directory;
 use crate::log::sleeping::SleepingLog;
+
+/// Renames that are under way together when a topic is deleted: its successor of the same name waits for them.
+const RENAMES_AT_ONCE: usize = 32;
 
 /// What start-up found of each partition that is not new.
 pub(super) type FoundLogs = BTreeMap<PartitionKey, FoundLog>;
@@ -171,19 +175,26 @@ impl PartitionsTask {
             // A shard that has ended holds no log open any more.
             let _ = gone.await;
         }
-        let disk = &self.directory.context().disk;
-        let mut doomed: Vec<PathBuf> = Vec::new();
-        for partition in entry.partitions() {
-            let from = self.directory.place_of(partition).directory;
-            let to = self.directory.path().join(deleted_directory(entry.name(), partition.index, entry.id()));
+        let renames: Vec<_> = entry.partitions().iter().map(|partition| self.move_aside(partition)).collect();
+        let doomed: Vec<Option<PathBuf>> = stream::iter(renames).buffered(RENAMES_AT_ONCE).collect().await;
+        info!(topic = entry.name(), partitions = entry.partitions().len(), "topic deleted");
+        self.remove_directories(doomed.into_iter().flatten().collect());
+    }
+
+    /// Gives a directory that is to be removed a name that tells so; `None` if there is no such directory.
+    fn move_aside(&self, partition: &Partition) -> impl Future<Output = Option<PathBuf>> + Send + use<> {
+        let Topic { name, id, .. } = &*partition.topic;
+        let from = self.directory.place_of(partition).directory;
+        let to = self.directory.path().join(deleted_directory(name, partition.index, *id));
+        let disk = Arc::clone(&self.directory.context().disk);
+        async move {
             match disk.rename_wait(&from, &to).await {
-                Ok(()) => doomed.push(to),
+                Ok(()) => return Some(to),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => warn!("{} can't be renamed for removal: {error}", from.display()),
             }
+            None
         }
-        info!(topic = entry.name(), partitions = entry.partitions().len(), "topic deleted");
-        self.remove_directories(doomed);
     }
 
     fn remove_directories(&self, doomed: Vec<PathBuf>) {

@@ -131,11 +131,15 @@ impl Replicas {
     /// Writes and syncs everything and notes where every log ends, so that the next start need not look.
     pub(crate) async fn stop(self) {
         self.follower.abort();
-        let mut resting: Vec<(Arc<Partition>, SleepingLog)> = Vec::new();
+        let mut closing = Vec::with_capacity(self.shards.count());
         for shard in 0..self.shards.count() {
             let (done, closed) = oneshot::channel();
             let shard = u16::try_from(shard).expect("there are at most 1024 shards");
             self.shards.send(shard, ShardRequest::Close { done }).await;
+            closing.push(closed);
+        }
+        let mut resting: Vec<(Arc<Partition>, SleepingLog)> = Vec::new();
+        for closed in closing {
             match closed.await {
                 Ok(logs) => resting.extend(logs),
                 // It has failed; what it held is looked at by the next start.
