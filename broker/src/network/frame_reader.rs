@@ -64,8 +64,6 @@ pub(super) struct FrameReader {
     reader: Box<dyn ConnectionReader>,
     buffer: BytesMut,
     arriving: Option<Arriving>,
-    /// Whether it is the budget that the frame waits for, and not its client.
-    is_held_up: bool,
     /// What to reserve for the next frame.
     expected_bytes: usize,
     budget: Arc<RequestBudget>,
@@ -90,7 +88,6 @@ impl FrameReader {
             reader,
             buffer: BytesMut::new(),
             arriving: None,
-            is_held_up: false,
             expected_bytes: NEXT_FRAME_MIN,
             budget,
             clock,
@@ -149,15 +146,14 @@ impl FrameReader {
         };
         self.make_room();
         let clock = self.clock.clone();
-        let count = loop {
-            let read = std::future::poll_fn(|context| self.poll_read(context));
-            let Some(limit) = limit else { break read.await? };
-            tokio::select! {
+        let read = std::future::poll_fn(|context| self.poll_read(context));
+        let count = match limit {
+            None => read.await?,
+            Some(limit) => tokio::select! {
                 biased;
-                count = read => break count?,
-                // A client that the budget makes wait has done nothing wrong.
-                () = clock.sleep(limit) => if !self.is_held_up { return Err(self.timed_out(limit)) },
-            }
+                count = read => count?,
+                () = clock.sleep(limit) => return Err(self.timed_out(limit)),
+            },
         };
         if count == 0 {
             return Err(if self.buffer.is_empty() {
@@ -175,9 +171,7 @@ impl FrameReader {
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Some(arriving) = &self.arriving {
-            let admitted = arriving.permit.poll_admitted(context);
-            self.is_held_up = admitted.is_pending();
-            ready!(admitted);
+            ready!(arriving.permit.poll_admitted(context));
         }
         let before = self.buffer.len();
         let count = ready!(self.reader.poll_read(context, &mut self.buffer))?;
@@ -202,6 +196,3 @@ impl FrameReader {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
