@@ -122,6 +122,8 @@ pub struct PartitionLog {
     segments: VecDeque<SegmentSummary>,
     total_bytes: Option<u64>,
     active: Active,
+    /// New segments whose files are asked for and not open yet.
+    opening: Vec<Offset>,
     budget: Arc<PreallocationBudget>,
     jitter_seed: u64,
     queue: WriteQueue,
@@ -166,6 +168,7 @@ impl PartitionLog {
             segments: segments.into(),
             total_bytes: log.total_bytes,
             active: Active::opened(now, end.base, end.position, opened.first_timestamp),
+            opening: Vec::new(),
             budget: opened.budget,
             jitter_seed: opened.jitter_seed,
             queue: WriteQueue::default(),
@@ -377,7 +380,8 @@ impl PartitionLog {
             self.write_snapshot(now, base);
             self.write_epochs();
         }
-        self.active = Active::fresh(now, base);
+        self.active = Active::opened(now, base, 0, None);
+        self.opening.push(base);
         self.segments.push_back(SegmentSummary { base, size: Some(0), max_timestamp: Some(-1) });
         self.durability.on_segment(base, names);
         self.effects.push(LogEffect::CreateSegment { base, new_directory });
@@ -412,10 +416,10 @@ impl PartitionLog {
     }
 
     fn on_segment_created(&mut self, base: Offset) {
+        self.opening.retain(|opening| *opening != base);
         if base != self.active.base || self.failure.is_some() {
             return;
         }
-        self.active.is_open = true;
         // With a batch on its way the mark that follows the batch speaks for the name as well.
         let names = self.durability.names_of(base);
         if self.queue.is_empty() && names != NewNames::None {
@@ -521,10 +525,10 @@ impl PartitionLog {
         effects.push(LogEffect::Write { base, position, parts: write.parts });
     }
 
-    /// Whether the segment's file is open. Only the active one's can be otherwise: the one before it was open when it
-    /// took its first batch, or is itself waited for, as a write never overtakes another.
+    /// Whether the segment's file is open. Several may be on their way at once: a segment can be full before its file
+    /// is there.
     fn can_write(&self, base: Offset) -> bool {
-        base != self.active.base || self.active.is_open
+        !self.opening.contains(&base)
     }
 }
 

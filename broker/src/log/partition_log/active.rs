@@ -15,8 +15,6 @@ pub(super) struct Active {
     pub(super) base: Offset,
     /// Where the next batch begins.
     pub(super) size: u64,
-    /// Whether its file can be written.
-    pub(super) is_open: bool,
     pub(super) index_is_full: bool,
     pub(super) preallocation: Preallocation,
     first_timestamp: Option<i64>,
@@ -32,7 +30,7 @@ pub(super) struct Spare {
 }
 
 impl Active {
-    /// The last segment of a log that was opened. `first_timestamp` is its first batch's largest, if that has one.
+    /// A segment of so many bytes. `first_timestamp` is its first batch's largest, if that has one.
     pub(super) fn opened(
         now: MonotonicTime,
         base: Offset,
@@ -42,17 +40,11 @@ impl Active {
         Active {
             base,
             size,
-            is_open: true,
             index_is_full: false,
             preallocation: Preallocation::new(now, size),
             first_timestamp,
             opened_at: now,
         }
-    }
-
-    /// A new one, whose file is asked for.
-    pub(super) fn fresh(now: MonotonicTime, base: Offset) -> Active {
-        Active { is_open: false, ..Active::opened(now, base, 0, None) }
     }
 
     /// Why the batch has to go into a new segment, if it has to.

@@ -67,7 +67,7 @@ impl PartitionLog {
         let is_quiet = self.failure.is_none()
             && self.queue.is_empty()
             && self.in_flight.is_none()
-            && self.active.is_open
+            && self.opening.is_empty()
             && high_watermark == log_end
             && durable_end == log_end
             && self.durability.all_names_durable()
