@@ -118,7 +118,8 @@ impl Partition {
         }
     }
 
-    /// Shows readers where the log begins and ends; says whether either moved. Only its shard calls it.
+    /// Shows readers where the log begins and ends; says whether either moved. Once the partition is
+    /// published only its shard calls it.
     pub(super) fn set_ends(&self, log_start: Offset, high_watermark: Offset) -> bool {
         let start_moved = self.log_start.swap(log_start.0, Ordering::AcqRel) != log_start.0;
         let end_moved = self.high_watermark.swap(high_watermark.0, Ordering::AcqRel) != high_watermark.0;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::data_directory::DataDirectory;
-use super::partition::{Partition, ShardPlace, Topic};
+use super::partition::{Partition, PartitionState, ShardPlace, Topic};
 use super::registry::{Partitions, TopicEntry, Topics};
 use super::shards::{ShardRequest, Shards};
 use crate::config::TopicConfig;
@@ -119,6 +119,11 @@ impl PartitionsTask {
                 Arc::new(Partition::new(Arc::clone(&shared), index, place, image.leader_epoch(row)));
             let key = PartitionKey { topic_id: shared.id, partition: index };
             let log = logs.remove(&key).unwrap_or(Ok(SleepingLog::ABSENT));
+            // Before anybody can see it: a reader that finds the ends of an empty log takes its records for gone.
+            match &log {
+                Ok(log) => drop(partition.set_ends(log.ends.log_start, log.ends.safe_end)),
+                Err(_) => partition.set_state(PartitionState::Offline),
+            }
             let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
             self.shards.send(place.shard, add).await;
             partitions.push(partition);

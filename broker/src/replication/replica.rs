@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::ack_queue::{AckQueue, Acks};
 use super::data_directory::DataDirectory;
-use super::partition::{Partition, PartitionState};
+use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::shards::Append;
@@ -102,14 +102,8 @@ impl Replica {
     /// A partition whose log rests, or has to be looked at again before it can be used.
     pub(super) fn new(partition: Arc<Partition>, log: FoundLog, now: MonotonicTime) -> Replica {
         let log = match log {
-            Ok(log) => {
-                partition.set_ends(log.ends.log_start, log.ends.safe_end);
-                ReplicaLog::Resting(log)
-            }
-            Err(safe) => {
-                partition.set_state(PartitionState::Offline);
-                ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None }))
-            }
+            Ok(log) => ReplicaLog::Resting(log),
+            Err(safe) => ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None })),
         };
         Replica {
             partition,
