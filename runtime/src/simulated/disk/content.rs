@@ -155,6 +155,15 @@ impl FileContent {
         }
     }
 
+    /// The bytes without any change that no sync covers, nor those behind it.
+    pub(super) fn durable_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for change in self.unsynced.iter().rev() {
+            change.undo(&mut bytes);
+        }
+        bytes
+    }
+
     /// Leaves what a power cut leaves. All of it is durable afterwards, and none of it in memory.
     pub(super) fn lose_power(&mut self, rng: &mut Rng) {
         for change in self.unsynced.iter().rev() {

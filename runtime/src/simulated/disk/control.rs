@@ -148,6 +148,12 @@ impl SimulatedDisk {
         DiskImage { files: files.collect() }
     }
 
+    /// What the last power cut could not take: of every file the bytes that syncs had covered, under names that were
+    /// durable. Nothing before the first one.
+    pub fn safe_at_power_cut(&self) -> Option<DiskImage> {
+        self.shared.state.lock().safe_at_power_cut.clone()
+    }
+
     /// Replaces everything on the disk by what an image holds, as if the medium had been exchanged.
     ///
     /// # Panics
@@ -169,6 +175,13 @@ impl SimulatedDisk {
 }
 
 impl DiskState {
+    /// What a power cut could not take now.
+    pub(super) fn safe_image(&self) -> DiskImage {
+        let files = self.names.durable_files();
+        let files = files.into_iter().map(|(path, inode)| (path, inode.lock().content.durable_bytes()));
+        DiskImage { files: files.collect() }
+    }
+
     fn put_file(&mut self, path: &Path, bytes: Vec<u8>) {
         let content = FileContent::durable(bytes);
         if let Ok(inode) = self.names.find_file(path) {

@@ -95,6 +95,9 @@ impl DiskShared {
         let mut state = self.state.lock();
         state.running = None;
         state.crashing = None;
+        if crash == Crash::PowerCut {
+            state.safe_at_power_cut = Some(state.safe_image());
+        }
         let mut in_flight: Vec<_> = std::mem::take(&mut state.in_flight).into_values().collect();
         // They may have happened in any order.
         for last in (1..in_flight.len()).rev() {

@@ -331,16 +331,31 @@ impl Names {
     /// Every file with its path, in ascending order of directories and names.
     pub(super) fn files(&self) -> Vec<(String, Arc<Inode>)> {
         let mut files = Vec::new();
-        self.collect_files(ROOT, "", &mut files);
+        self.collect_files(ROOT, "", |directory| &directory.seen, &mut files);
         files
     }
 
-    fn collect_files(&self, id: DirectoryId, prefix: &str, files: &mut Vec<(String, Arc<Inode>)>) {
-        for (name, node) in &self.directories[&id].seen {
+    /// Every file whose names are durable all along its path, in the same order.
+    pub(super) fn durable_files(&self) -> Vec<(String, Arc<Inode>)> {
+        let mut files = Vec::new();
+        self.collect_files(ROOT, "", |directory| &directory.durable, &mut files);
+        files
+    }
+
+    fn collect_files(
+        &self,
+        id: DirectoryId,
+        prefix: &str,
+        names: fn(&Directory) -> &BTreeMap<String, Node>,
+        files: &mut Vec<(String, Arc<Inode>)>,
+    ) {
+        // A directory whose removal is not durable yet is still there; one that is gone has no durable name either.
+        let Some(directory) = self.directories.get(&id) else { return };
+        for (name, node) in names(directory) {
             let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
             match node {
                 Node::File(inode) => files.push((path, Arc::clone(inode))),
-                Node::Directory(inner) => self.collect_files(*inner, &path, files),
+                Node::Directory(inner) => self.collect_files(*inner, &path, names, files),
             }
         }
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::content::FileContent;
+use super::control::DiskImage;
 use super::faults::{CrashPoint, DiskFaults, DiskLatency, OperationKind, draw_nanos};
 use super::inode::{Inode, InodeState};
 use super::names::{Names, Node};
@@ -44,6 +45,8 @@ pub(super) struct DiskState {
     /// Failures that were asked for: each hits the first operation of its kind whose path contains the text.
     pub(super) failures_wanted: Vec<(OperationKind, String)>,
     pub(super) capacity: u64,
+    /// What the last power cut could not take.
+    pub(super) safe_at_power_cut: Option<DiskImage>,
     pub(super) used: u64,
     pub(super) descriptor_limit: usize,
     /// How many handles are open.
@@ -72,6 +75,7 @@ impl DiskState {
             latency: DiskLatency::default(),
             failures_wanted: Vec::new(),
             capacity: CAPACITY_BYTES,
+            safe_at_power_cut: None,
             used: 0,
             descriptor_limit: usize::MAX,
             open_count: 0,

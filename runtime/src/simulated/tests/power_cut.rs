@@ -266,3 +266,22 @@ fn a_large_file_of_small_writes_costs_little() {
     machine.crash(Crash::PowerCut);
     assert!(machine.disk().read("file").unwrap() == vec![3; 8 * 1024 * 1024]);
 }
+
+#[test]
+fn what_a_power_cut_cannot_take_is_told_and_there() {
+    for seed in 0..50 {
+        let simulation = Simulation::new(seed);
+        let machine = simulation.machine("one");
+        simulation.block_on(async {
+            let disk = machine.runtime().disk;
+            let file = durable(&disk, "kept", b"safe").await;
+            write(&file, 4, b", not safe").await;
+            write(&create(&disk, "unnamed").await, 0, b"x").await;
+        });
+        assert_eq!(machine.disk().safe_at_power_cut(), None);
+        machine.crash(Crash::PowerCut);
+        let safe = machine.disk().safe_at_power_cut().unwrap();
+        assert_eq!(safe.files.into_iter().collect::<Vec<_>>(), [("kept".to_owned(), b"safe".to_vec())]);
+        assert!(machine.disk().read("kept").unwrap().starts_with(b"safe"));
+    }
+}
