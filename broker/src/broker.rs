@@ -138,6 +138,7 @@ impl Broker {
     /// Completes when the broker can't go on, and says why. It may never.
     pub async fn ended(&mut self) -> String {
         tokio::select! {
+            biased;
             reason = self.replicas.failed() => reason,
             failure = self.metadata.failed() => failure.to_string(),
             end = &mut self.listener => format!("the listener has ended: {end:?}"),

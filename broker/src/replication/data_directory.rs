@@ -106,10 +106,16 @@ impl DataDirectory {
     /// Why the directory failed, once it has.
     pub(super) async fn failed(&self) -> String {
         let mut failure = self.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            // The sender lives in `self`.
-            Err(_) => std::future::pending().await,
+        loop {
+            // Read in a statement of its own: what `borrow` gives may not be held while waiting.
+            let reason = failure.borrow_and_update().clone();
+            if let Some(reason) = reason {
+                return reason;
+            }
+            if failure.changed().await.is_err() {
+                // The sender lives in `self`.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -122,6 +122,7 @@ impl Replicas {
         });
         let any_shard = futures_util::future::select_all(shards.map(Box::pin));
         tokio::select! {
+            biased;
             reason = self.directory.failed() => reason,
             (reason, _, _) = any_shard => reason,
             end = &mut self.follower => format!("the task that follows the metadata has ended: {end:?}"),
