@@ -11,6 +11,8 @@ pub mod log;
 mod network;
 pub mod planted;
 mod replication;
+#[cfg(test)]
+mod tests;
 
 pub use broker::{Broker, BrokerEnd, StartError};
 pub use replication::LoadError;

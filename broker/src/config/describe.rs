@@ -357,7 +357,7 @@ mod tests {
     fn a_broker_describes_itself_by_its_id_only() {
         let layers = BrokerLayers::default();
         let rows = describe_broker(&layers, BrokerId(1), "1", None).unwrap();
-        assert_eq!(rows.len(), 345);
+        assert_eq!(rows.len(), 346);
         assert!(rows.is_sorted_by(|one, other| one.name < other.name));
         for name in ["2", "x", "1x", "-1"] {
             let error = describe_broker(&layers, BrokerId(1), name, None).unwrap_err();

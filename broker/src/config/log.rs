@@ -21,6 +21,8 @@ pub struct LogConfig {
     pub producer_id_expiration_check_interval_ms: u64,
     /// `num.recovery.threads.per.data.dir`: logs recovered side by side at start, from 1, default 2.
     pub recovery_threads: u32,
+    /// `ottla.scrub.bytes.per.second`: how fast sealed segments are read again to find damage; 0 for never.
+    pub scrub_bytes_per_second: u64,
     /// `ottla.disk.reserve.bytes`: space that produce leaves free, so that reading, deleting and the metadata log go
     /// on when the disk is full. From 0, default 67108864.
     pub disk_reserve_bytes: u64,
@@ -39,6 +41,7 @@ impl Default for LogConfig {
             producer_id_expiration_check_interval_ms: 600_000,
             recovery_threads: 2,
             disk_reserve_bytes: 64 * 1024 * 1024,
+            scrub_bytes_per_second: 10 * 1024 * 1024,
             shard_count: None,
             topic_defaults: TopicConfig::default(),
         }
@@ -54,6 +57,7 @@ impl LogConfig {
             producer_id_expiration_check_interval_ms: unsigned("producer.id.expiration.check.interval.ms"),
             recovery_threads: values.required("num.recovery.threads.per.data.dir").unsigned_int(),
             disk_reserve_bytes: unsigned("ottla.disk.reserve.bytes"),
+            scrub_bytes_per_second: unsigned("ottla.scrub.bytes.per.second"),
             shard_count: Some(values.required("ottla.shards").unsigned_int()).filter(|count| *count > 0),
             topic_defaults: TopicConfig::inherited(layers),
             directory: read_directory(values),

@@ -71,6 +71,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
         ottla.disk.reserve.bytes=0
         ottla.flush.policy=os
         ottla.request.read.timeout.ms=1
+        ottla.scrub.bytes.per.second=3
         ottla.shards=2
         producer.id.expiration.check.interval.ms=1
         producer.id.expiration.ms=1
@@ -94,6 +95,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
             producer_id_expiration_check_interval_ms: 1,
             recovery_threads: 1,
             disk_reserve_bytes: 0,
+            scrub_bytes_per_second: 3,
             shard_count: Some(2),
             topic_defaults: TopicConfig {
                 cleanup_policy: CleanupPolicy { delete: true, compact: true },
@@ -451,7 +453,7 @@ fn the_tables_hold_what_kafka_reports_and_ours() {
     let ours = |table: &keys::KeyTable| table.keys().filter(|name| name.starts_with("ottla.")).count();
     let all = |table: &keys::KeyTable| table.len() - ours(table);
     assert_eq!((all(topic_keys()), ours(topic_keys())), (33, 1));
-    assert_eq!((all(broker_keys()), ours(broker_keys())), (340, 5));
+    assert_eq!((all(broker_keys()), ours(broker_keys())), (340, 6));
     assert_eq!((keys::group_keys().len(), keys::client_metrics_keys().len()), (17, 3));
     let updatable = |key: &&&keys::Key| key.update != keys::UpdateMode::ReadOnly;
     let kafkas = broker_keys().values().filter(|key| !key.name.starts_with("ottla."));

@@ -137,30 +137,39 @@ impl DataDirectory {
 
     /// An operation on a log failed.
     pub(super) fn on_failure(&self, failure: &StorageFailure) {
-        let mut effects = Vec::new();
-        self.health.lock().on_trouble(&failure.operation, &failure.message, failure.trouble, &mut effects);
-        self.carry_out(effects);
+        self.decide(|health, effects| {
+            health.on_trouble(&failure.operation, &failure.message, failure.trouble, effects);
+        });
     }
 
-    /// A log could not be opened. That condemns the log, not the directory, unless the disk is full.
+    /// A log could not be opened. That condemns the log, not the directory, unless the disk is full or a sync
+    /// failed.
     pub(super) fn on_open_error(&self, error: &RecoverError) {
-        if let RecoverError::Storage(failure) = error
-            && failure.trouble == Trouble::Full
-        {
+        let RecoverError::Storage(failure) = error else { return };
+        // A sync that failed in a recovery is not tried again either: it might well succeed, and prove nothing.
+        let is_failed_sync = failure.operation.starts_with("sync ") && failure.trouble == Trouble::Failed;
+        if failure.trouble == Trouble::Full || is_failed_sync {
             self.on_failure(failure);
         }
     }
 
     /// The checkpoint of safe ends can't be written.
     pub(super) fn on_checkpoint_failure(&self, error: &io::Error) {
-        let mut effects = Vec::new();
-        self.health.lock().on_error("write the safe ends", error, &mut effects);
-        self.carry_out(effects);
+        self.decide(|health, effects| health.on_error("write the safe ends", error, effects));
     }
 
     fn on_sync_failure(&self, message: &str) {
+        self.decide(|health, effects| {
+            health.on_sync_error(&io::Error::other(message.to_owned()), effects);
+        });
+    }
+
+    /// Decides and carries out in one: of two states that are entered at a time, the last has to be the one that is
+    /// announced last. Nothing that is carried out waits, or comes back here.
+    fn decide(&self, event: impl FnOnce(&mut DiskHealth, &mut Vec<DiskEffect>)) {
+        let mut health = self.health.lock();
         let mut effects = Vec::new();
-        self.health.lock().on_sync_error(&io::Error::other(message.to_owned()), &mut effects);
+        event(&mut health, &mut effects);
         self.carry_out(effects);
     }
 
@@ -201,9 +210,7 @@ impl DataDirectory {
                 file.preallocate_wait(0..bytes).await
             };
             let result = result.await;
-            let mut effects = Vec::new();
-            directory.health.lock().on_reserve(result, &mut effects);
-            directory.carry_out(effects);
+            directory.decide(|health, effects| health.on_reserve(result, effects));
         });
     }
 
@@ -225,9 +232,7 @@ impl DataDirectory {
                     continue;
                 }
                 if let Ok(space) = directory.context.disk.space_wait(&directory.path).await {
-                    let mut effects = Vec::new();
-                    directory.health.lock().on_space(space, &mut effects);
-                    directory.carry_out(effects);
+                    directory.decide(|health, effects| health.on_space(space, effects));
                 }
             }
         });

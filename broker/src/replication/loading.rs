@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures_util::stream::{self, StreamExt as _};
-use ottla_protocol::types::{BrokerId, PartitionIndex};
+use ottla_protocol::types::{BrokerId, PartitionIndex, TopicId};
 use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::{DiskRef, Runtime, Spawner};
 use tracing::{error, info, warn};
@@ -28,6 +28,9 @@ use crate::log::sleeping::SleepingLog;
 pub(super) struct Loaded {
     /// The logs of the partitions that have one.
     pub(super) logs: FoundLogs,
+    /// Directories with names of partitions that the metadata doesn't know. They are left alone until they stand in the
+    /// way of a new topic.
+    pub(super) strangers: BTreeSet<String>,
     /// What the checkpoint of safe ends begins with.
     pub(super) safe_ends: BTreeMap<PartitionKey, PartitionEnds>,
 }
@@ -125,7 +128,8 @@ pub(super) async fn load(
         );
     }
     report_strangers(runtime, path, names.difference(&known).map(String::as_str));
-    Ok(Loaded { logs, safe_ends: ends })
+    let strangers = names.difference(&known).filter(|name| is_partition(name)).cloned().collect();
+    Ok(Loaded { logs, strangers, safe_ends: ends })
 }
 
 async fn recover(
@@ -139,8 +143,7 @@ async fn recover(
     let mut result = recovery::recover(disk, &place, safe).await;
     if let Err(RecoverError::OtherTopic { found, .. }) = &result {
         // The topic was deleted and created anew, and a crash came before the old directory was out of the way.
-        let aside =
-            data_directory.join(format!("{}.{:032x}-stray", place.name, u128::from_be_bytes(found.0)));
+        let aside = stray_directory(data_directory, &place, *found);
         warn!(
             "{} belongs to a topic that is gone; it is kept as {}",
             place.directory.display(),
@@ -233,6 +236,15 @@ fn remove_directories(disk: &DiskRef, spawner: &Spawner, doomed: Vec<PathBuf>) {
             }
         }
     });
+}
+
+/// Where a directory is kept that stands in the way of a topic.
+pub(super) fn stray_directory(data_directory: &Path, place: &LogPlace, id: TopicId) -> PathBuf {
+    data_directory.join(format!("{}.{:032x}-stray", place.name, u128::from_be_bytes(id.0)))
+}
+
+fn is_partition(name: &str) -> bool {
+    matches!(DirectoryName::parse(name), DirectoryName::Partition { .. })
 }
 
 fn failed(path: &Path, operation: &'static str, source: io::Error) -> LoadError {

@@ -1,7 +1,7 @@
 //! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
 //!
 //! Decisions: `ack_queue`, `open_logs`, `retention_round`. Effects: `shard_task` (with `replica`, one of its partitions),
-//! `partitions_task`, `data_directory`, `loading`; `replicas` starts and stops them all. Shared with readers:
+//! `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all. Shared with readers:
 //! `partition`, `subscription`, `registry`, `pending_produce`.
 
 mod ack_queue;
@@ -15,6 +15,7 @@ mod registry;
 mod replica;
 mod replicas;
 mod retention_round;
+mod scrub_task;
 mod shard_task;
 mod shards;
 mod subscription;

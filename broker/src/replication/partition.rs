@@ -4,7 +4,7 @@
 //! small: a partition that nobody uses costs this, a resting log in its shard, and its row in the metadata.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ottla_protocol::types::{LeaderEpoch, Offset, PartitionIndex, TopicId};
@@ -12,6 +12,7 @@ use ottla_runtime::MonotonicTime;
 
 use super::subscription::Watchers;
 use crate::config::TopicConfig;
+use crate::log::sleeping::SleepingLog;
 use crate::log::view::PublishedLog;
 
 /// What the partitions of a topic share.
@@ -37,6 +38,8 @@ pub(crate) struct Partition {
     read_at: AtomicU64,
     leader_epoch: AtomicI32,
     state: AtomicU8,
+    /// As of when its log was last put to rest.
+    has_sealed_segments: AtomicBool,
 }
 
 /// Where a partition's log lives.
@@ -76,6 +79,7 @@ impl Partition {
             read_at: AtomicU64::new(0),
             leader_epoch: AtomicI32::new(epoch.0),
             state: AtomicU8::new(PartitionState::Online as u8),
+            has_sealed_segments: AtomicBool::new(false),
         }
     }
 
@@ -124,6 +128,16 @@ impl Partition {
         let start_moved = self.log_start.swap(log_start.0, Ordering::AcqRel) != log_start.0;
         let end_moved = self.high_watermark.swap(high_watermark.0, Ordering::AcqRel) != high_watermark.0;
         start_moved || end_moved
+    }
+
+    /// Whether its log, at rest, has segments that take no more appends.
+    pub(super) fn has_sealed_segments(&self) -> bool {
+        self.has_sealed_segments.load(Ordering::Relaxed)
+    }
+
+    /// Notes what its log, now at rest, has.
+    pub(super) fn note_resting(&self, log: &SleepingLog) {
+        self.has_sealed_segments.store(1 < log.segment_count, Ordering::Relaxed);
     }
 
     pub(super) fn set_log(&self, log: Option<Arc<PublishedLog>>) {

@@ -4,7 +4,7 @@
 //! One change after another, each complete before the next: a topic that is created under the name of one that was just
 //! deleted finds the old one's directory out of the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,13 +17,14 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::data_directory::DataDirectory;
+use super::loading::stray_directory;
 use super::partition::{Partition, PartitionState, ShardPlace, Topic};
 use super::registry::{Partitions, TopicEntry, Topics};
 use super::shards::{ShardRequest, Shards};
 use crate::config::TopicConfig;
 use crate::controller::{ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage};
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
-use crate::log::segment_names::deleted_directory;
+use crate::log::segment_names::{deleted_directory, partition_directory};
 use crate::log::sleeping::SleepingLog;
 
 /// Renames that are under way together when a topic is deleted: its successor of the same name waits for them.
@@ -45,6 +46,8 @@ pub(super) struct PartitionsTask {
     pub(super) spawner: Spawner,
     /// What each shard's next partition is called in it.
     pub(super) next_slots: Vec<u32>,
+    /// Directories that belong to nobody and have a partition's name.
+    pub(super) strangers: BTreeSet<String>,
 }
 
 impl PartitionsTask {
@@ -118,10 +121,16 @@ impl PartitionsTask {
             let partition =
                 Arc::new(Partition::new(Arc::clone(&shared), index, place, image.leader_epoch(row)));
             let key = PartitionKey { topic_id: shared.id, partition: index };
-            let log = logs.remove(&key).unwrap_or(Ok(SleepingLog::ABSENT));
+            let log = match logs.remove(&key) {
+                Some(log) => log,
+                None => self.make_way(&partition).await,
+            };
             // Before anybody can see it: a reader that finds the ends of an empty log takes its records for gone.
             match &log {
-                Ok(log) => drop(partition.set_ends(log.ends.log_start, log.ends.safe_end)),
+                Ok(log) => {
+                    partition.set_ends(log.ends.log_start, log.ends.safe_end);
+                    partition.note_resting(log);
+                }
                 Err(_) => partition.set_state(PartitionState::Offline),
             }
             let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
@@ -129,6 +138,35 @@ impl PartitionsTask {
             partitions.push(partition);
         }
         TopicEntry::new(shared, partitions)
+    }
+
+    /// A new partition has no log. What a deletion that a crash cut short left under its name is moved aside: its bytes
+    /// would lie behind those of the new log, and recovery might take them for its records.
+    async fn make_way(&mut self, partition: &Partition) -> FoundLog {
+        let place = self.directory.place_of(partition);
+        if !self.strangers.contains(&*place.name) {
+            return Ok(SleepingLog::ABSENT);
+        }
+        let aside = stray_directory(self.directory.path(), &place, place.topic_id);
+        warn!("{} belongs to no topic; it is kept as {}", place.directory.display(), aside.display());
+        let disk = &self.directory.context().disk;
+        let moved = match disk.rename_wait(&place.directory, &aside).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        };
+        match moved {
+            Ok(()) => {
+                self.strangers.remove(&*place.name);
+                Ok(SleepingLog::ABSENT)
+            }
+            Err(error) => {
+                error!(
+                    "{} can't be moved aside: {error}; the partition is offline",
+                    place.directory.display()
+                );
+                Err(None)
+            }
+        }
     }
 
     /// Spreads partitions over the shards: neighbours of one topic apart, topics with one partition too.
@@ -168,7 +206,7 @@ impl PartitionsTask {
 
     /// Takes a topic's partitions out of their shards and their directories out of the way; the files are removed
     /// behind everybody's back.
-    async fn delete(&self, entry: &TopicEntry) {
+    async fn delete(&mut self, entry: &TopicEntry) {
         let mut removed = Vec::with_capacity(entry.partitions().len());
         for partition in entry.partitions() {
             let (done, gone) = oneshot::channel();
@@ -181,24 +219,35 @@ impl PartitionsTask {
             let _ = gone.await;
         }
         let renames: Vec<_> = entry.partitions().iter().map(|partition| self.move_aside(partition)).collect();
-        let doomed: Vec<Option<PathBuf>> = stream::iter(renames).buffered(RENAMES_AT_ONCE).collect().await;
+        let doomed: Vec<Result<Option<PathBuf>, String>> = stream::iter(renames).buffered(RENAMES_AT_ONCE).collect().await;
         info!(topic = entry.name(), partitions = entry.partitions().len(), "topic deleted");
-        self.remove_directories(doomed.into_iter().flatten().collect());
+        let mut moved = Vec::with_capacity(doomed.len());
+        for one in doomed {
+            match one {
+                Ok(path) => moved.extend(path),
+                Err(name) => drop(self.strangers.insert(name)),
+            }
+        }
+        self.remove_directories(moved);
     }
 
-    /// Gives a directory that is to be removed a name that tells so; `None` if there is no such directory.
-    fn move_aside(&self, partition: &Partition) -> impl Future<Output = Option<PathBuf>> + Send + use<> {
+    /// Gives a directory that is to be removed a name that tells so; `None` if there is no such directory. An error is
+    /// the name of one that stays where it is.
+    fn move_aside(&self, partition: &Partition) -> impl Future<Output = Result<Option<PathBuf>, String>> + Send + use<> {
         let Topic { name, id, .. } = &*partition.topic;
         let from = self.directory.place_of(partition).directory;
+        let live = partition_directory(name, partition.index);
         let to = self.directory.path().join(deleted_directory(name, partition.index, *id));
         let disk = Arc::clone(&self.directory.context().disk);
         async move {
             match disk.rename_wait(&from, &to).await {
-                Ok(()) => return Some(to),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => warn!("{} can't be renamed for removal: {error}", from.display()),
+                Ok(()) => Ok(Some(to)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => {
+                    warn!("{} can't be renamed for removal: {error}", from.display());
+                    Err(live)
+                }
             }
-            None
         }
     }
 

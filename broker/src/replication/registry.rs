@@ -73,6 +73,11 @@ impl Topics {
         Some(entry)
     }
 
+    /// All of them, by their ids.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<TopicEntry>> {
+        self.by_id.values()
+    }
+
     pub(super) fn by_id(&self, id: TopicId) -> Option<&Arc<TopicEntry>> {
         self.by_id.get(&id)
     }

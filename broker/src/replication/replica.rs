@@ -205,6 +205,7 @@ impl Replica {
             return false;
         }
         let Some(resting) = open.log.core.try_hibernate(now) else { return false };
+        self.partition.note_resting(&resting);
         self.log = ReplicaLog::Resting(resting);
         self.generation += 1;
         self.partition.set_log(None);

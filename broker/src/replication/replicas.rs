@@ -17,6 +17,7 @@ use super::loading::{self, LoadError};
 use super::partition::Partition;
 use super::partitions_task::PartitionsTask;
 use super::registry::Partitions;
+use super::scrub_task::ScrubTask;
 use super::shard_task::{ShardParts, ShardTask};
 use super::shards::{INBOX_LENGTH, ShardRequest, Shards};
 use crate::config::LogConfig;
@@ -44,6 +45,7 @@ pub(crate) struct Replicas {
     safe_ends_task: TaskHandle,
     tasks: Vec<TaskHandle>,
     follower: TaskHandle,
+    scrubber: Option<TaskHandle>,
 }
 
 impl Replicas {
@@ -106,10 +108,20 @@ impl Replicas {
             defaults: Arc::new(config.topic_defaults.clone()),
             spawner: runtime.spawner.clone(),
             next_slots: vec![0; count],
+            strangers: loaded.strangers,
         };
         follower.start(&mut loaded.logs).await;
         let follower = runtime.spawner.spawn("partitions", follower.run());
-        Ok(Replicas { partitions, shards, directory, safe_ends, safe_ends_task, tasks, follower })
+        let scrubber = (0 < config.scrub_bytes_per_second).then(|| {
+            let task = ScrubTask {
+                partitions: Arc::clone(&partitions),
+                shards: shards.clone(),
+                clock: runtime.clock.clone(),
+                bytes_per_second: config.scrub_bytes_per_second,
+            };
+            runtime.spawner.spawn("scrub", task.run())
+        });
+        Ok(Replicas { partitions, shards, directory, safe_ends, safe_ends_task, tasks, follower, scrubber })
     }
 
     /// Completes when the broker can't go on: the data directory has failed, or a task met a bug.
@@ -132,6 +144,9 @@ impl Replicas {
     /// Writes and syncs everything and notes where every log ends, so that the next start need not look.
     pub(crate) async fn stop(self) {
         self.follower.abort();
+        if let Some(scrubber) = &self.scrubber {
+            scrubber.abort();
+        }
         let mut closing = Vec::with_capacity(self.shards.count());
         for shard in 0..self.shards.count() {
             let (done, closed) = oneshot::channel();

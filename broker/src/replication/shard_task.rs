@@ -172,9 +172,10 @@ impl ShardTask {
                 }
             }
             ShardRequest::Configure { partition, config } => {
-                if let Some(Replica { log: ReplicaLog::Open(open), .. }) = self.replica(partition.place.slot)
-                {
+                let slot = partition.place.slot;
+                if let Some(Replica { log: ReplicaLog::Open(open), .. }) = self.replica(slot) {
                     open.log.core.set_config(config);
+                    self.touch(slot);
                 }
             }
             ShardRequest::Remove { partition, done } => self.on_remove(&partition, done),
@@ -353,7 +354,9 @@ impl ShardTask {
         };
         replica.used_at = now;
         match result {
-            Ok(log) => {
+            Ok(mut log) => {
+                // They may have changed since the opening began.
+                log.core.set_config(replica.partition.topic.config.load_full());
                 replica.generation += 1;
                 let generation = replica.generation;
                 let sink: EventSink = Arc::new(move |event| {
@@ -500,6 +503,10 @@ impl ShardTask {
         let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return false };
         let ReplicaLog::Open(open) = &mut replica.log else { return false };
         let keys = open.keys.clone();
+        if self.closing.is_some() || replica.removal.is_some() {
+            // Files that retention took wait for late readers, and there are none any more.
+            open.log.core.on_time(MonotonicTime(u64::MAX));
+        }
         open.note_safe_end(&replica.partition, &self.parts.directory);
         if !replica.try_rest(now) {
             return false;

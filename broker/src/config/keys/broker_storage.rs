@@ -18,6 +18,7 @@ pub(super) const KEYS: &[Key] = &[
     // Ours.
     long("ottla.decompression.max.bytes").default("134217728").from(1),
     long("ottla.disk.reserve.bytes").default("67108864").from(0),
+    long("ottla.scrub.bytes.per.second").default("10485760").from(0),
     string("ottla.flush.policy").default("group").one_of(&["group", "os"]).cluster_wide(),
     int("ottla.shards").default("0").within(0, 1024),
     // Kafka's.
