@@ -31,6 +31,11 @@ pub struct Broker {
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// CRC-32C comes out wrong, so that no batch could be told from damage.
+    #[error(
+        "this processor computes a wrong CRC-32C: nothing that is stored could be checked; use another machine"
+    )]
+    WrongChecksums,
     /// The metadata can't be opened.
     #[error(transparent)]
     Metadata(#[from] OpenError),
@@ -76,6 +81,9 @@ impl Broker {
         descriptors: u64,
         runtime: Runtime,
     ) -> Result<Broker, StartError> {
+        if !ottla_protocol::record::crc::computes_correctly() {
+            return Err(StartError::WrongChecksums);
+        }
         let mut options = OpenOptions::new(&config.log.directory, config.node.id);
         options.rack.clone_from(&config.node.rack);
         let metadata = Metadata::open(&runtime, options).await?;

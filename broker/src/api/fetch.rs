@@ -208,6 +208,7 @@ impl Handlers {
                         .collect();
                     self.look(entries, &places, limits).await;
                 }
+                () = connection.stop.cancelled() => return,
                 () = self.clock.sleep_until(deadline) => return,
             }
         }
@@ -299,8 +300,13 @@ impl Handlers {
 
 fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
     let uses_topic_ids = 13 <= version;
-    let topic_ref =
-        |name: &Str, id| if uses_topic_ids { TopicRef::Id(id) } else { TopicRef::Name(name.clone()) };
+    // A session outlives the request, and a name that is a slice of the request would keep all of it in memory.
+    let has_session = request.session_epoch != -1;
+    let topic_ref = |name: &Str, id| match (uses_topic_ids, has_session) {
+        (true, _) => TopicRef::Id(id),
+        (false, true) => TopicRef::Name(name.detached()),
+        (false, false) => TopicRef::Name(name.clone()),
+    };
     let mut partitions = Vec::new();
     for topic in &request.topics {
         let topic_ref = topic_ref(&topic.topic, topic.topic_id);

@@ -26,6 +26,7 @@ use ottla_protocol::wire::{FramePiece, Reader, Str};
 use ottla_runtime::{Clock, FileRange, Rng};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::BrokerConfig;
 use crate::controller::{Metadata, MetadataImage};
@@ -52,11 +53,13 @@ pub(crate) struct ConnectionContext {
     pub(crate) local: SocketAddr,
     /// The partitions that the last Fetch waited for, kept for the next.
     pub(crate) subscription: Option<Subscription>,
+    /// The broker stops: whoever waits for records answers with what there is.
+    pub(crate) stop: CancellationToken,
 }
 
 impl ConnectionContext {
-    pub(crate) fn new(local: SocketAddr) -> ConnectionContext {
-        ConnectionContext { local, subscription: None }
+    pub(crate) fn new(local: SocketAddr, stop: CancellationToken) -> ConnectionContext {
+        ConnectionContext { local, subscription: None, stop }
     }
 }
 

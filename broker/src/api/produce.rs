@@ -76,7 +76,7 @@ impl Handlers {
         let (acks, timeout_ms) = (request.acks, request.timeout_ms);
         let (topics, mut rows) = self.check(&header, request);
         let waiting = rows.iter().filter(|row| matches!(row.state, RowState::Checked(..))).count();
-        let (pending, mut slots) = PendingProduce::new(waiting);
+        let (pending, mut slots) = PendingProduce::new(waiting, permit);
         slots.reverse();
         let level = if acks == -1 { Acks::All } else { Acks::Leader };
         let mut next_slot = 0;
@@ -104,8 +104,9 @@ impl Handlers {
                     () = deadline => {}
                 },
             }
-            drop(permit);
-            finish(&header, acks, topics, rows, pending.take())
+            let outcomes = pending.take();
+            drop(pending);
+            finish(&header, acks, topics, rows, outcomes)
         })))
     }
 

@@ -344,7 +344,7 @@ fn saying_the_default_of_a_refused_key_is_harmless() {
 #[test]
 fn all_errors_come_at_once_in_the_order_of_their_lines() {
     let file = "num.partitons=3\nlog.segment.bytes=10\n\nlog.cleanup.policy=none\nauto.create.topics.enable=yes\n\
-                no.such.thing.at.all=1\nnum.io.threads=0\nauthorizer.class.name=A";
+                no.such.thing.at.all=1\nnum.io.threads=0\nauthorizer.class.name=A\nmax.message.bytes=9";
     let errors = read(file, &["fetch.max.bytes=1k", "rubbish"]).unwrap_err().to_string();
     assert_eq!(
         errors.lines().collect::<Vec<_>>(),
@@ -359,6 +359,7 @@ fn all_errors_come_at_once_in_the_order_of_their_lines() {
             "f.properties:7: num.io.threads=0: expected a number of at least 1",
             "f.properties:8: authorizer.class.name=A is refused: authorization is not there yet, so everybody \
              could do everything. Remove it if you can do without",
+            "f.properties:9: there is no config \"max.message.bytes\"; did you mean \"message.max.bytes\"?",
         ]
     );
 }

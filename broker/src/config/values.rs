@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::error::{ConfigError, Place, Unfit};
-use super::keys::{Class, Key, Value, broker_keys, nearest_key, settable_broker_key};
+use super::keys::{Class, Key, Value, broker_keys, nearest_key, settable_broker_key, topic_keys};
 use super::source::{Setting, Settings};
 
 /// Settings of known keys, typed, with the errors found so far.
@@ -118,7 +118,9 @@ fn unknown(name: &str, setting: &Setting) -> ConfigError {
         let reason = "TLS and SASL for one listener are not there yet";
         return ConfigError::Refused { place, key: name.to_owned(), value: "[hidden]".to_owned(), reason };
     }
-    let nearest = nearest_key(name, broker_keys().keys().copied());
+    // A topic's key is set for all topics by the broker key behind it, whose name may be quite another.
+    let of_topics = topic_keys().get(name).and_then(|key| key.synonym);
+    let nearest = of_topics.or_else(|| nearest_key(name, broker_keys().keys().copied()));
     ConfigError::UnknownKey { place, key: name.to_owned(), nearest }
 }
 

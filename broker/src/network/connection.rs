@@ -31,6 +31,8 @@ pub(super) enum ConnectionEnd {
     Frame(#[from] FrameError),
     #[error("{0}")]
     Protocol(String),
+    #[error("{0}")]
+    Refused(String),
     #[error("sending failed: {0}")]
     Send(#[from] io::Error),
     #[error("the client took no byte of its response for {} ms", .0.as_millis())]
@@ -72,7 +74,7 @@ impl ConnectionTask {
             ),
             writer: ResponseWriter::new(connection.writer),
             waiting: VecDeque::new(),
-            context: ConnectionContext::new(connection.local),
+            context: ConnectionContext::new(connection.local, parts.stop.clone()),
             handlers: Arc::clone(&parts.handlers),
             clock: parts.clock.clone(),
             write_limit: parts.limits.idle,
@@ -84,23 +86,30 @@ impl ConnectionTask {
     pub(super) async fn run(mut self) -> ConnectionEnd {
         loop {
             if let Err(end) = self.turn().await {
-                if matches!(end, ConnectionEnd::Stopping) {
-                    self.answer_waiting().await;
-                }
-                if matches!(
-                    end,
-                    ConnectionEnd::Stopping | ConnectionEnd::Frame(_) | ConnectionEnd::Protocol(_)
-                ) {
-                    // What was already answered should still reach the client; if it can't, the connection ends anyway.
-                    let _ending = self.send_all().await;
-                    let _ending = self.writer.shutdown().await;
-                }
+                self.finish(&end).await;
                 return end;
             }
         }
     }
 
-    /// Answers the Produce requests that the shards have, so that a stop makes nobody send again what is in the log.
+    /// Sends what is still owed to the client: it may have finished sending and yet be listening.
+    async fn finish(&mut self, end: &ConnectionEnd) {
+        match end {
+            ConnectionEnd::Send(_)
+            | ConnectionEnd::SlowReader(_)
+            | ConnectionEnd::Frame(FrameError::Io(_)) => return,
+            ConnectionEnd::Stopping | ConnectionEnd::Frame(_) | ConnectionEnd::Protocol(_) => {
+                self.answer_waiting().await;
+            }
+            // Nothing behind a request that is refused in this way is answered, as in Kafka.
+            ConnectionEnd::Refused(_) => {}
+        }
+        // If it can't be sent, the connection ends anyway.
+        let _ending = self.send_all().await;
+        let _ending = self.writer.shutdown().await;
+    }
+
+    /// Answers the Produce requests that the shards have, so that nobody sends again what is in the log.
     async fn answer_waiting(&mut self) {
         while !self.waiting.is_empty() {
             let reply = front(&mut self.waiting).await;
@@ -123,12 +132,8 @@ impl ConnectionTask {
                 self.take_reply(reply)
             }
             frame = self.reader.next_frame(), if self.waiting.len() < PRODUCE_WAITING_MAX && self.writer.is_idle() => {
-                let frame = frame?;
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => Err(ConnectionEnd::Stopping),
-                    done = self.on_frame(frame) => done,
-                }
+                // What has begun is finished: a Fetch sees the stop by itself, and nothing else waits for long.
+                self.on_frame(frame?).await
             }
         }
     }
@@ -146,8 +151,8 @@ impl ConnectionTask {
             let reply = wait.await;
             self.waiting.pop_front();
             self.take_reply(reply)?;
+            self.send_all().await?;
         }
-        self.send_all().await?;
         let reply = self.handlers.handle(&mut self.context, header, body).await;
         drop(frame.permit);
         self.take_reply(reply)
@@ -157,7 +162,7 @@ impl ConnectionTask {
         match reply {
             Reply::Response(pieces) => self.writer.push(pieces),
             Reply::Nothing => {}
-            Reply::Close(reason) => return Err(ConnectionEnd::Protocol(reason)),
+            Reply::Close(reason) => return Err(ConnectionEnd::Refused(reason)),
         }
         Ok(())
     }

@@ -186,9 +186,7 @@ impl FetchSessions {
         for partition in request.partitions {
             session.put(partition);
         }
-        for key in request.forgotten {
-            session.forget(&key);
-        }
+        session.forget(&request.forgotten);
         let partitions =
             session.order.iter().filter_map(|key| Some(session.partitions.get(key)?.0.clone())).collect();
         Ok(FetchContext { session_id: request.id, is_incremental: true, partitions })
@@ -235,9 +233,13 @@ impl Session {
         }
     }
 
-    fn forget(&mut self, key: &Key) {
-        if self.partitions.remove(key).is_some() {
-            self.order.retain(|other| other != key);
+    fn forget(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.partitions.remove(key);
+        }
+        // Once for all of them: a request may name a hundred thousand.
+        if self.partitions.len() < self.order.len() {
+            self.order.retain(|key| self.partitions.contains_key(key));
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct FrameReader {
     reader: Box<dyn ConnectionReader>,
     buffer: BytesMut,
     arriving: Option<Arriving>,
+    /// Whether it is the budget that the frame waits for, and not its client.
+    is_held_up: bool,
     /// What to reserve for the next frame.
     expected_bytes: usize,
     budget: Arc<RequestBudget>,
@@ -88,6 +90,7 @@ impl FrameReader {
             reader,
             buffer: BytesMut::new(),
             arriving: None,
+            is_held_up: false,
             expected_bytes: NEXT_FRAME_MIN,
             budget,
             clock,
@@ -146,14 +149,15 @@ impl FrameReader {
         };
         self.make_room();
         let clock = self.clock.clone();
-        let read = std::future::poll_fn(|context| self.poll_read(context));
-        let count = match limit {
-            None => read.await?,
-            Some(limit) => tokio::select! {
+        let count = loop {
+            let read = std::future::poll_fn(|context| self.poll_read(context));
+            let Some(limit) = limit else { break read.await? };
+            tokio::select! {
                 biased;
-                count = read => count?,
-                () = clock.sleep(limit) => return Err(self.timed_out(limit)),
-            },
+                count = read => break count?,
+                // A client that the budget makes wait has done nothing wrong.
+                () = clock.sleep(limit) => if !self.is_held_up { return Err(self.timed_out(limit)) },
+            }
         };
         if count == 0 {
             return Err(if self.buffer.is_empty() {
@@ -171,7 +175,9 @@ impl FrameReader {
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Some(arriving) = &self.arriving {
-            ready!(arriving.permit.poll_admitted(context));
+            let admitted = arriving.permit.poll_admitted(context);
+            self.is_held_up = admitted.is_pending();
+            ready!(admitted);
         }
         let before = self.buffer.len();
         let count = ready!(self.reader.poll_read(context, &mut self.buffer))?;
@@ -196,3 +202,6 @@ impl FrameReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

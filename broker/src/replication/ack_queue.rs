@@ -83,7 +83,7 @@ mod tests {
 
     /// Pushes batches given as (acks, end), in slots of that order, and says which are answered at the two ends.
     fn answered(batches: &[(Acks, i64)], log_end: i64, high_watermark: i64) -> Vec<bool> {
-        let (pending, slots) = PendingProduce::new(batches.len());
+        let (pending, slots) = PendingProduce::new(batches.len(), ());
         let mut queue = AckQueue::default();
         for ((acks, end), slot) in batches.iter().zip(slots) {
             queue.push(*acks, Offset(*end), Offset(end - 1), -1, slot);

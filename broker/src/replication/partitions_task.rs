@@ -219,7 +219,8 @@ impl PartitionsTask {
             let _ = gone.await;
         }
         let renames: Vec<_> = entry.partitions().iter().map(|partition| self.move_aside(partition)).collect();
-        let doomed: Vec<Result<Option<PathBuf>, String>> = stream::iter(renames).buffered(RENAMES_AT_ONCE).collect().await;
+        let doomed: Vec<Result<Option<PathBuf>, String>> =
+            stream::iter(renames).buffered(RENAMES_AT_ONCE).collect().await;
         info!(topic = entry.name(), partitions = entry.partitions().len(), "topic deleted");
         let mut moved = Vec::with_capacity(doomed.len());
         for one in doomed {
@@ -233,7 +234,10 @@ impl PartitionsTask {
 
     /// Gives a directory that is to be removed a name that tells so; `None` if there is no such directory. An error is
     /// the name of one that stays where it is.
-    fn move_aside(&self, partition: &Partition) -> impl Future<Output = Result<Option<PathBuf>, String>> + Send + use<> {
+    fn move_aside(
+        &self,
+        partition: &Partition,
+    ) -> impl Future<Output = Result<Option<PathBuf>, String>> + Send + use<> {
         let Topic { name, id, .. } = &*partition.topic;
         let from = self.directory.place_of(partition).directory;
         let live = partition_directory(name, partition.index);

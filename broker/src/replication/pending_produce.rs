@@ -47,20 +47,32 @@ impl ProduceFailure {
 }
 
 /// The outcomes of a request, gathered as they come in.
-#[derive(Debug)]
 pub(crate) struct PendingProduce {
     remaining: AtomicUsize,
     outcomes: Mutex<Vec<Option<ProduceOutcome>>>,
     waker: AtomicWaker,
+    /// What counts the request's bytes. The batches are slices of them, so they stay counted until the last batch is
+    /// answered, however soon its client has lost patience or gone.
+    _counted: Box<dyn Send + Sync>,
+}
+
+impl std::fmt::Debug for PendingProduce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PendingProduce({} unanswered)", self.remaining.load(Ordering::Relaxed))
+    }
 }
 
 impl PendingProduce {
-    /// A request of `count` batches; the slots are answered in any order.
-    pub(crate) fn new(count: usize) -> (Arc<PendingProduce>, Vec<ProduceSlot>) {
+    /// A request of `count` batches; the slots are answered in any order. `counted` is dropped once they are.
+    pub(crate) fn new(
+        count: usize,
+        counted: impl Send + Sync + 'static,
+    ) -> (Arc<PendingProduce>, Vec<ProduceSlot>) {
         let pending = Arc::new(PendingProduce {
             remaining: AtomicUsize::new(count),
             outcomes: Mutex::new(vec![None; count]),
             waker: AtomicWaker::new(),
+            _counted: Box::new(counted),
         });
         let slots =
             (0..count).map(|index| ProduceSlot { pending: Some(Arc::clone(&pending)), index }).collect();
@@ -125,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_when_its_last_batch_is() {
-        let (pending, mut slots) = PendingProduce::new(2);
+        let (pending, mut slots) = PendingProduce::new(2, ());
         slots.remove(1).answer(appended(7));
         assert_eq!(pending.answered().now_or_never(), None);
         slots.remove(0).answer(appended(3));
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_slot_whose_shard_is_gone_answers_a_storage_error() {
-        let (pending, slots) = PendingProduce::new(1);
+        let (pending, slots) = PendingProduce::new(1, ());
         drop(slots);
         assert_eq!(pending.answered().now_or_never(), Some(()));
         let failure = ProduceFailure::code(ErrorCode::KafkaStorageError);
@@ -143,8 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn bytes_stay_counted_until_the_last_batch_is_answered() {
+        let counted = Arc::new(());
+        let (pending, mut slots) = PendingProduce::new(2, Arc::clone(&counted));
+        drop(pending);
+        slots.remove(0).answer(appended(1));
+        assert_eq!(Arc::strong_count(&counted), 2, "one batch is still in its shard");
+        slots.remove(0).answer(appended(2));
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
+
+    #[test]
     fn an_answer_after_the_time_out_is_dropped() {
-        let (pending, mut slots) = PendingProduce::new(1);
+        let (pending, mut slots) = PendingProduce::new(1, ());
         assert_eq!(pending.take(), vec![None]);
         slots.remove(0).answer(appended(1));
         assert_eq!(pending.take(), vec![]);

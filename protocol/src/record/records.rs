@@ -94,8 +94,7 @@ impl Records {
     /// The records that `stored` holds, the bytes behind `header`.
     pub fn new(header: &BatchHeader, stored: &Bytes, budget_bytes: usize) -> Result<Records, RecordsError> {
         let bytes = match codec_of(header)? {
-            // Compaction leaves batches of no records, whatever codec they name.
-            _ if stored.is_empty() => Bytes::new(),
+            _ if is_bare(header, stored) => Bytes::new(),
             Codec::None => stored.clone(),
             codec => Bytes::from(Decompressor::new(codec, stored, budget_bytes)?.read_to_end()?),
         };
@@ -179,12 +178,19 @@ pub fn walk(
     visit: impl FnMut(RecordOutline),
 ) -> Result<(), RecordsError> {
     match codec_of(header)? {
+        _ if is_bare(header, stored) => Ok(()),
         Codec::None => walk_source(SliceSource::at(stored, 0), header.record_count, visit),
         codec => {
             let stream = Decompressor::new(codec, stored, budget_bytes)?;
             walk_source(StreamSource { stream }, header.record_count, visit)
         }
     }
+}
+
+/// Whether it is what compaction leaves of a batch whose last record it removed: a header that still names a codec, and
+/// nothing behind it, which is no stream of any codec.
+fn is_bare(header: &BatchHeader, stored: &[u8]) -> bool {
+    stored.is_empty() && header.record_count <= 0
 }
 
 fn codec_of(header: &BatchHeader) -> Result<Codec, RecordsError> {
@@ -310,6 +316,23 @@ mod tests {
         check(3, &BARE.repeat(2), fault(2, 3, RecordFault::Ended), 2);
         check(2, &BARE.repeat(3), Err(RecordsError::TrailingBytes { count: 2 }), 2);
         check(1, &[BARE.as_slice(), &[0]].concat(), Err(RecordsError::TrailingBytes { count: 1 }), 1);
+    }
+
+    #[test]
+    fn batch_that_compaction_emptied_has_no_records_whatever_its_codec() {
+        for codec in Codec::ALL {
+            for count in [0, 1] {
+                let mut builder = BatchBuilder::new(Compression::of(codec));
+                builder.push(NewRecord::default());
+                let mut batch = builder.build().unwrap();
+                batch.header.record_count = count;
+                batch.records = Bytes::new();
+                let read = batch.records(1000).and_then(|records| records.collect::<Result<Vec<_>, _>>());
+                let walked = walk(&batch.header, &batch.records, 1000, |_| ());
+                assert_eq!(walked, read.map(|records| assert!(records.is_empty())), "{codec} {count}");
+                assert_eq!(walked.is_ok(), count == 0, "{codec} {count}");
+            }
+        }
     }
 
     #[test]
