@@ -6,8 +6,6 @@ mod frame_reader;
 mod listener;
 mod request_budget;
 mod response_writer;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use fetch_session::{AnsweredEnds, FetchPartition, FetchSessions, SessionRequest, TopicRef};
 pub(crate) use request_budget::{RequestBudget, RequestBytes};
