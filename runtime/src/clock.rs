@@ -57,6 +57,9 @@ struct Timers {
     /// Deadline and a serial number, so that timers due at one moment fire in the order in which they were set.
     queue: BTreeMap<(MonotonicTime, u64), Waker>,
     next_serial: u64,
+    /// When the system clock's thread looks at the queue again by itself. A task that sets the same deadline anew
+    /// each time it is polled need not wake it.
+    driver_looks_at: MonotonicTime,
     closed: bool,
 }
 
@@ -148,16 +151,17 @@ fn drive_system_timers(weak: &Weak<Shared>) {
         }
         let mut timers = shared.timers.lock();
         let now = shared.now();
-        match timers.queue.first_key_value().map(|((deadline, _), _)| *deadline) {
-            Some(deadline) if deadline <= now => {}
-            _ if timers.closed => return,
-            Some(deadline) => {
-                shared.changed.wait_for(&mut timers, deadline.since(now).min(IDLE_CHECK));
-            }
-            None => {
-                shared.changed.wait_for(&mut timers, IDLE_CHECK);
-            }
+        let deadline = timers.queue.first_key_value().map(|((deadline, _), _)| *deadline);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            continue;
         }
+        if timers.closed {
+            return;
+        }
+        let idle_check = now.after(IDLE_CHECK);
+        timers.driver_looks_at = deadline.map_or(idle_check, |deadline| deadline.min(idle_check));
+        let pause = timers.driver_looks_at.since(now);
+        shared.changed.wait_for(&mut timers, pause);
     }
 }
 
@@ -232,10 +236,10 @@ impl Future for Sleep {
             timers.next_serial += 1;
             timers.next_serial
         });
-        let earliest = timers.queue.first_key_value().is_none_or(|((first, _), _)| self.deadline < *first);
+        let driver_is_late = self.deadline < timers.driver_looks_at;
         timers.queue.insert((self.deadline, serial), context.waker().clone());
         drop(timers);
-        if earliest {
+        if driver_is_late {
             shared.changed.notify_all();
         }
         Poll::Pending
