@@ -57,6 +57,8 @@ fn every_honoured_key_reaches_the_typed_tree() {
         log.roll.hours=2
         log.roll.jitter.hours=3
         log.segment.bytes=1048576
+        log.flush.interval.messages=10
+        log.flush.interval.ms=0
         log.segment.delete.delay.ms=0
         max.connections=7
         max.connections.per.ip=0
@@ -119,6 +121,8 @@ fn every_honoured_key_reaches_the_typed_tree() {
                 min_insync_replicas: 2,
                 file_delete_delay_ms: 0,
                 flush_policy: FlushPolicy::Os,
+                flush_messages: 10,
+                flush_ms: 0,
             },
         },
         topics: TopicsConfig {
@@ -152,6 +156,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
         "controller.listener.names",
         "listener.security.protocol.map",
         "log.dir",
+        "log.flush.scheduler.interval.ms",
         "log.retention.minutes",
         "log.retention.ms",
         "log.roll.jitter.ms",
@@ -175,6 +180,9 @@ fn the_shortest_unit_that_is_set_gives_a_time() {
     assert_eq!(roll("log.roll.ms=1\nlog.roll.hours=5"), 1);
     let jitter = |file: &str| config(file).log.topic_defaults.segment_jitter_ms;
     assert_eq!(jitter("log.roll.jitter.ms=0\nlog.roll.jitter.hours=5"), 0);
+    let flush = |file: &str| config(file).log.topic_defaults.flush_ms;
+    assert_eq!(flush("log.flush.scheduler.interval.ms=9"), 9);
+    assert_eq!(flush("log.flush.scheduler.interval.ms=9\nlog.flush.interval.ms=8"), 8);
     // A flag wins over the file even if it names the weaker key.
     let (config, _) = read("log.retention.ms=5", &["log.retention.hours=1"]).unwrap();
     assert_eq!(config.log.topic_defaults.retention_ms, Some(3_600_000));

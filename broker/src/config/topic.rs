@@ -49,6 +49,12 @@ pub struct TopicConfig {
     pub file_delete_delay_ms: u64,
     /// `ottla.flush.policy`: what makes a written record safe. Default group.
     pub flush_policy: FlushPolicy,
+    /// `flush.messages`: under [`FlushPolicy::Os`], a flush after so many records; `group` flushes each append anyway.
+    /// From 1, default 9223372036854775807.
+    pub flush_messages: u64,
+    /// `flush.ms`: under [`FlushPolicy::Os`], a flush once a record waited so long (to the second). From 0, default
+    /// 9223372036854775807.
+    pub flush_ms: u64,
 }
 
 impl Default for TopicConfig {
@@ -70,6 +76,8 @@ impl Default for TopicConfig {
             min_insync_replicas: 1,
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Group,
+            flush_messages: i64::MAX as u64,
+            flush_ms: i64::MAX as u64,
         }
     }
 }
@@ -116,6 +124,8 @@ impl TopicConfig {
             "message.timestamp.type" => self.timestamp_type = TimestampType::of(value.text()),
             "min.insync.replicas" => self.min_insync_replicas = value.unsigned_int(),
             "ottla.flush.policy" => self.flush_policy = FlushPolicy::of(value.text()),
+            "flush.messages" => self.flush_messages = value.unsigned(),
+            "flush.ms" => self.flush_ms = value.unsigned(),
             "retention.bytes" => self.retention_bytes = value.unless_negative(),
             "retention.ms" => self.retention_ms = value.unless_negative(),
             "segment.bytes" => self.segment_bytes = value.unsigned_int(),

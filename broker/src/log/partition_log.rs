@@ -10,6 +10,7 @@
 //! log anew (`recovery`, then `open`), which reads back what is there, producer state included.
 
 mod active;
+mod lazy_marks;
 mod rest;
 mod retiring;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::MonotonicTime;
 
 use self::active::{Active, Spare};
+use self::lazy_marks::LazyMarks;
 use self::rest::Preparing;
 use self::retiring::Retiring;
 use super::batch_validation::ValidatedBatch;
@@ -131,9 +133,10 @@ pub struct PartitionLog {
     /// Space reserved for segments that are sealed and not yet written to their end.
     spare: VecDeque<Spare>,
     durability: Durability,
+    lazy_marks: LazyMarks,
     /// Ends of batches that the high watermark has not reached, oldest first.
     boundaries: VecDeque<EndPlace>,
-    /// Ends of writes that are not durable, oldest first, with their leader epochs.
+    /// Ends of marks that are not durable, oldest first, with their leader epochs.
     written: VecDeque<(EndPlace, LeaderEpoch)>,
     durable: (EndPlace, LeaderEpoch),
     high_watermark: EndPlace,
@@ -175,6 +178,7 @@ impl PartitionLog {
             in_flight: None,
             spare: VecDeque::new(),
             durability: Durability::new(end.offset, active_base),
+            lazy_marks: LazyMarks::default(),
             boundaries: VecDeque::new(),
             written: VecDeque::new(),
             durable: (end, log.ends.leader_epoch),
@@ -194,6 +198,9 @@ impl PartitionLog {
     /// The configs in effect from now on.
     pub fn set_config(&mut self, config: Arc<TopicConfig>) {
         self.config = config;
+        if self.config.flush_policy == FlushPolicy::Group {
+            self.mark_what_waits();
+        }
         self.advance_safe_end();
     }
 
@@ -342,6 +349,9 @@ impl PartitionLog {
         while let Some(base) = self.retiring.take_due(now) {
             self.effects.push(LogEffect::RemoveRetired { base });
         }
+        if self.lazy_marks.is_due(now, &self.config) {
+            self.mark_what_waits();
+        }
     }
 
     /// What is to be carried out now, in order: once a turn, after everything that arrived.
@@ -434,15 +444,28 @@ impl PartitionLog {
         self.preparing.indexes_are_dirty = true;
         self.effects.push(LogEffect::NoteBatches { base, batches });
         self.producers.on_written(end.offset);
+        if self.lazy_marks.end().is_some_and(|waiting| waiting.base < base) {
+            self.mark_what_waits();
+        }
+        self.lazy_marks.on_written(now, self.log_end.offset, end);
         self.log_end = end;
         self.ends.log_end = end.offset;
         self.publish = true;
-        let epoch = self.epochs.epoch_for(end.offset.plus(-1)).unwrap_or(LeaderEpoch::UNKNOWN);
-        self.written.push_back((end, epoch));
-        let names = self.durability.names_of(base);
-        self.effects.push(LogEffect::MakeDurable { base, end: end.offset, names });
+        let has_new_name = self.durability.names_of(base) != NewNames::None;
+        if has_new_name || self.lazy_marks.is_due(now, &self.config) {
+            self.mark_what_waits();
+        }
         self.reserve_ahead(now, end);
         self.advance_safe_end();
+    }
+
+    /// Asks for all that is written to be made durable.
+    pub(super) fn mark_what_waits(&mut self) {
+        let Some(end) = self.lazy_marks.take() else { return };
+        let epoch = self.epochs.epoch_for(end.offset.plus(-1)).unwrap_or(LeaderEpoch::UNKNOWN);
+        self.written.push_back((end, epoch));
+        let names = self.durability.names_of(end.base);
+        self.effects.push(LogEffect::MakeDurable { base: end.base, end: end.offset, names });
     }
 
     fn advance_safe_end(&mut self) {

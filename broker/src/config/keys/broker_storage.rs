@@ -5,7 +5,6 @@ use super::{Key, Valid, boolean, class, double, int, list, long, string};
 const ALONE: &str = "a node alone has no peers";
 const CHECKPOINTS: &str = "the ends of logs are checkpointed while they are written";
 const COMPACTION: &str = "compaction does not remove anything yet";
-const FLUSHED: &str = "every append asks the disk for a sync at once, whatever the flush policy";
 const ONE_DIRECTORY: &str = "there is one data directory";
 const OURS_LOG_DIR: &str =
     "a temporary directory is no place for records, and the current directory is where a first try looks";
@@ -68,14 +67,10 @@ pub(super) const KEYS: &[Key] = &[
     list("log.dir").default("/tmp/kafka-logs").ours("./ottla-data", OURS_LOG_DIR),
     long("log.dir.failure.timeout.ms").default("30000").from(1).no_effect(ALONE),
     list("log.dirs"),
-    long("log.flush.interval.messages")
-        .default("9223372036854775807")
-        .from(1)
-        .cluster_wide()
-        .no_effect(FLUSHED),
-    long("log.flush.interval.ms").from(0).cluster_wide().no_effect(FLUSHED),
+    long("log.flush.interval.messages").default("9223372036854775807").from(1).cluster_wide(),
+    long("log.flush.interval.ms").from(0).cluster_wide(),
     int("log.flush.offset.checkpoint.interval.ms").default("60000").from(0).no_effect(CHECKPOINTS),
-    long("log.flush.scheduler.interval.ms").default("9223372036854775807").from(0).no_effect(FLUSHED),
+    long("log.flush.scheduler.interval.ms").default("9223372036854775807").from(0),
     int("log.flush.start.offset.checkpoint.interval.ms").default("60000").from(0).no_effect(CHECKPOINTS),
     int("log.index.interval.bytes").default("4096").from(0).cluster_wide(),
     int("log.index.size.max.bytes").default("10485760").from(4).cluster_wide(),

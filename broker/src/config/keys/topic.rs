@@ -4,7 +4,6 @@ use super::{Key, Valid, boolean, double, int, list, long, string};
 
 const ALONE: &str = "a node alone has no peers";
 const COMPACTION: &str = "compaction does not remove anything yet";
-const FLUSHED: &str = "every append asks the disk for a sync at once, whatever the flush policy";
 const PREALLOCATED: &str = "space is reserved ahead in any case, as fast as a partition is written";
 const TIERING: &str = "tiered storage is not there yet";
 const TIERING_WANTED: &str = "tiered storage is not there yet, so records would not be moved to it";
@@ -27,16 +26,8 @@ pub(super) const KEYS: &[Key] = &[
         .synonym("log.cleaner.delete.retention.ms")
         .no_effect(COMPACTION),
     long("file.delete.delay.ms").default("60000").from(0).synonym("log.segment.delete.delay.ms"),
-    long("flush.messages")
-        .default("9223372036854775807")
-        .from(1)
-        .synonym("log.flush.interval.messages")
-        .no_effect(FLUSHED),
-    long("flush.ms")
-        .default("9223372036854775807")
-        .from(0)
-        .synonym("log.flush.interval.ms")
-        .no_effect(FLUSHED),
+    long("flush.messages").default("9223372036854775807").from(1).synonym("log.flush.interval.messages"),
+    long("flush.ms").default("9223372036854775807").from(0).synonym("log.flush.interval.ms"),
     list("follower.replication.throttled.replicas")
         .default("")
         .valid(Valid::ThrottledReplicas)

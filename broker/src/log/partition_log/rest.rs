@@ -63,6 +63,7 @@ impl PartitionLog {
     /// Otherwise it says `None`, and asks (by effects) for what a sleeping log needs: call it again once they are
     /// answered. The value must not be used after it has said `Some`. Also how a log is closed.
     pub fn try_hibernate(&mut self, now: MonotonicTime) -> Option<SleepingLog> {
+        self.mark_what_waits();
         let LogEnds { log_start, high_watermark, durable_end, log_end, .. } = self.ends;
         let is_quiet = self.failure.is_none()
             && self.queue.is_empty()
