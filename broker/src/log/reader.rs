@@ -8,6 +8,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use ottla_protocol::record::{BatchSlice, Batches, NextBatch};
 use ottla_protocol::types::Offset;
 use ottla_runtime::disk::{FileWait as _, Residency};
 use ottla_runtime::{FileRange, FileRef};
@@ -17,7 +18,7 @@ use super::ends::{EndPlace, PublishedEnds, UpperBound};
 use super::header_cursor::{Found, HeaderCursor, NoHeader};
 use super::index_loader;
 use super::segment::Segment;
-use super::verify::check_batches;
+use super::verify::{BadBatch, Checked, check_batches};
 use super::view::PublishedLog;
 
 /// What to read.
@@ -330,7 +331,10 @@ impl<'a> Reading<'a> {
     }
 
     fn checked_slice(&self, first: &Found, from: Offset, bytes: Bytes, cut: Cut) -> Result<Slice, ReadError> {
-        let checked = check_batches(&bytes, first.position, from, true, |_| ());
+        let mut checked = check_batches(&bytes, first.position, from, true, |_| ());
+        if let Some(stray) = self.first_of_another_epoch(&bytes, &checked, first.position) {
+            checked = stray;
+        }
         self.segment.note_verified(first.position..checked.end_position);
         let Some(bad) = checked.bad else {
             return Ok(self.slice(first, Records::Bytes(bytes), cut, None));
@@ -343,6 +347,21 @@ impl<'a> Reading<'a> {
         let is_new = note_damage(self.log, place, &bad.to_string());
         let good = bytes.slice(..usize::try_from(cut.position - first.position).unwrap_or(bytes.len()));
         Ok(self.slice(first, Records::Bytes(good), cut, is_new.then_some(place)))
+    }
+
+    /// Where the first batch lies, among those that were found good, whose epoch is not the one that wrote its offsets.
+    fn first_of_another_epoch(&self, bytes: &[u8], good: &Checked, position: u64) -> Option<Checked> {
+        let len = usize::try_from(good.end_position - position).ok()?;
+        let mut batches = Batches::new(bytes.get(..len)?, position);
+        while let NextBatch::Batch(BatchSlice { position, header, .. }) = batches.next_batch() {
+            let (found, next_offset) = (header.partition_leader_epoch, header.base_offset);
+            let expected = self.log.epoch_for(next_offset).unwrap_or(found);
+            if found != expected {
+                let bad = Some(BadBatch::WrongEpoch { position, expected, found });
+                return Some(Checked { end_position: position, next_offset, bad });
+            }
+        }
+        None
     }
 
     fn slice(&self, first: &Found, records: Records, cut: Cut, damage: Option<EndPlace>) -> Slice {

@@ -1,10 +1,11 @@
 //! Checks batches as they lie in a segment: length, magic, CRC, and that their offsets follow each other.
 //!
 //! The offsets lie outside a batch's CRC, so a batch that was written to the wrong place is found by its base offset
-//! alone: in a log of ours each batch begins where the one before it ended.
+//! alone: in a log of ours each batch begins where the one before it ended. So does the leader epoch, which readers
+//! compare with the log's list of epochs.
 
 use ottla_protocol::record::{BatchError, BatchHeader, BatchSlice, Batches, NextBatch};
-use ottla_protocol::types::Offset;
+use ottla_protocol::types::{LeaderEpoch, Offset};
 
 /// Why bytes can't be batches of this log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,16 @@ pub enum BadBatch {
         expected: Offset,
         /// What it says.
         found: Offset,
+    },
+    /// It is sound, but another epoch wrote its offsets: the epoch lies outside the CRC as well.
+    #[error("byte {position}: leader epoch {found}, expected {expected}")]
+    WrongEpoch {
+        /// Where it begins.
+        position: u64,
+        /// Whose offsets they are.
+        expected: LeaderEpoch,
+        /// What it says.
+        found: LeaderEpoch,
     },
     /// The bytes end within it.
     #[error("byte {position}: a batch of {needed} bytes of which {found} are there")]
@@ -54,6 +65,7 @@ impl BadBatch {
                 | BatchError::Crc { position, .. },
             )
             | BadBatch::OutOfPlace { position, .. }
+            | BadBatch::WrongEpoch { position, .. }
             | BadBatch::Torn { position, .. }
             | BadBatch::OldFormat { position, .. } => *position,
         }
