@@ -21,6 +21,10 @@ const NEXT_FRAME_MAX: usize = 256 * 1024;
 /// arrives.
 const RESERVE_AT_ONCE_MAX: usize = 1024 * 1024 + 16 * 1024;
 
+/// A frame gets a buffer of its own once so much of it has arrived: those who only announce a large one are many at
+/// little cost.
+const ARRIVED_BYTES_MIN: usize = 1024;
+
 /// One request as it arrived, without its size field.
 pub(super) struct ArrivedFrame {
     /// Header and body.
@@ -190,14 +194,15 @@ impl FrameReader {
     }
 
     /// Sees to spare capacity: the rest of a frame at once where it is of ordinary size, else as much again as has
-    /// arrived.
+    /// arrived. A frame of which little more than the announcement is there makes do with what there is.
     fn make_room(&mut self) {
         let wanted = match &self.arriving {
             None => self.expected_bytes,
             Some(arriving) => arriving.frame_bytes.min(RESERVE_AT_ONCE_MAX.max(2 * self.buffer.len())),
         };
         let len = self.buffer.len();
-        if self.buffer.capacity() == len || self.buffer.capacity() < wanted {
+        let has_begun = self.arriving.is_none() || ARRIVED_BYTES_MIN <= len;
+        if self.buffer.capacity() == len || (has_begun && self.buffer.capacity() < wanted) {
             self.buffer.reserve(wanted.saturating_sub(len).max(1));
         }
     }
