@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Handlers, ProducerIds};
 use crate::config::BrokerConfig;
 use crate::controller::{Metadata, OpenError, OpenOptions};
+use crate::descriptors;
 use crate::network::{self, FetchSessions};
 use crate::replication::{LoadError, Replicas};
 
@@ -113,6 +114,8 @@ impl Broker {
         let address = listener.local_address();
         let replicas = Replicas::start(runtime, &config.log, metadata, config.node.id, descriptors).await?;
         let stop = CancellationToken::new();
+        let mut limits = config.limits.clone();
+        limits.connections_max = limits.connections_max.min(descriptors::for_connections(descriptors));
         let config = Arc::new(config);
         let handlers = Arc::new(Handlers {
             metadata: metadata.clone(),
@@ -124,7 +127,7 @@ impl Broker {
             clock: runtime.clock.clone(),
             config: Arc::clone(&config),
         });
-        let task = network::start(listener, handlers, &config.limits, runtime, stop.clone());
+        let task = network::start(listener, handlers, &limits, runtime, stop.clone());
         Ok((replicas, address, task, stop))
     }
 

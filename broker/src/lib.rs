@@ -7,6 +7,7 @@ mod api;
 mod broker;
 pub mod config;
 pub mod controller;
+mod descriptors;
 pub mod log;
 mod network;
 pub mod planted;

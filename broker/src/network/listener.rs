@@ -47,6 +47,14 @@ impl ListenerTask {
         let stop = self.stop.clone();
         let mut pausing = false;
         loop {
+            if let Some(open) = self.counts.full()
+                && !std::mem::replace(&mut pausing, true)
+            {
+                warn!(
+                    open,
+                    "connections can't be accepted for now: as many are open as max.connections, or half of `ulimit -n`, allows"
+                );
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -128,6 +136,12 @@ impl ConnectionCounts {
         open.by_address.insert(address, from_here + 1);
         drop(open);
         Some(ConnectionSlot { counts: Arc::clone(self), address })
+    }
+
+    /// How many are open, if that is as many as may be.
+    fn full(&self) -> Option<usize> {
+        let open = self.open.lock().total;
+        (self.limits.connections_max as usize <= open).then_some(open)
     }
 
     async fn has_room(&self) {

@@ -22,6 +22,7 @@ use super::shard_task::{ShardParts, ShardTask};
 use super::shards::{INBOX_LENGTH, ShardRequest, Shards};
 use crate::config::LogConfig;
 use crate::controller::Metadata;
+use crate::descriptors;
 use crate::log::checkpoint_files::encode_offsets;
 use crate::log::clean_shutdown;
 use crate::log::safe_ends_task::{SafeEndNotes, SafeEndsTask};
@@ -33,8 +34,6 @@ use crate::log::sleeping::SleepingLog;
 const RECOVERIES_PER_THREAD: usize = 8;
 /// Files that an open log may need, with some for its readers.
 const FILES_PER_LOG: u64 = 3;
-/// Descriptors that are left to connections and to everything else.
-const DESCRIPTORS_RESERVED: u64 = 64;
 
 /// The replicas of a broker.
 pub(crate) struct Replicas {
@@ -79,7 +78,7 @@ impl Replicas {
         let safe_ends_task = spawn_safe_ends(runtime, safe_ends_task, &directory);
 
         let count = config.shard_count.map_or_else(default_shard_count, |count| count as usize);
-        let open_logs = descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2 / FILES_PER_LOG / count as u64;
+        let open_logs = descriptors::for_logs(descriptors) / FILES_PER_LOG / count as u64;
         let mut inboxes = Vec::with_capacity(count);
         let mut tasks = Vec::with_capacity(count);
         for _ in 0..count {
