@@ -24,6 +24,7 @@ pub struct BrokerCommand {
     data_directory: PathBuf,
     listen: String,
     arguments: Vec<String>,
+    descriptors: Option<u32>,
 }
 
 impl BrokerCommand {
@@ -34,6 +35,7 @@ impl BrokerCommand {
             data_directory: data_directory.into(),
             listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
+            descriptors: None,
         }
     }
 
@@ -50,24 +52,53 @@ impl BrokerCommand {
         self
     }
 
-    /// Listens on this address instead of a free port.
+    /// Listens on this address instead of a free port; an empty one leaves it to the configuration.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> BrokerCommand {
         self.listen = address.into();
         self
     }
 
+    /// Lets it have no more than so many files and sockets open.
+    #[must_use]
+    pub fn descriptor_limit(mut self, descriptors: u32) -> BrokerCommand {
+        self.descriptors = Some(descriptors);
+        self
+    }
+
     /// The command line, for tests that start it in a way of their own.
     pub fn to_command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.descriptors {
+            None => Command::new(&self.program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\"")).arg(&self.program);
+                shell
+            }
+        };
         command
-            .args(["serve", "--listen", &self.listen, "--data-dir"])
+            .args(["serve", "--data-dir"])
             .arg(&self.data_directory)
+            .args(["--listen", &self.listen].into_iter().filter(|_| !self.listen.is_empty()))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Starts it where it is expected to end by itself: its exit code and what it said. Panics if it runs on.
+    pub fn run_to_end(&self) -> (Option<i32>, String) {
+        let mut child = self.to_command().spawn().expect("the broker's program starts");
+        let ended = crate::wait::try_wait_for(PATIENCE, || child.try_wait().expect("it is our child"));
+        if ended.is_none() {
+            let _already_gone = child.kill();
+        }
+        // It says a few lines at most, which fit into the pipe while nobody reads.
+        let output = child.wait_with_output().expect("it is our child");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(ended.is_some(), "the broker was expected to end, but ran on; it said:\n{said}");
+        (output.status.code(), said)
     }
 
     /// Starts it and waits until it listens. Panics with what it said if it doesn't.

@@ -204,6 +204,21 @@ impl WireClient {
         Ok(Bytes::from(frame))
     }
 
+    /// Sends these bytes over and over and reads nothing, until `bytes_max` are sent or the broker has taken nothing
+    /// for `stall`. How many it took.
+    pub fn send_until_stuck(&mut self, bytes: &[u8], bytes_max: usize, stall: Duration) -> usize {
+        self.stream.set_write_timeout(Some(stall)).expect("a socket has time-outs");
+        let mut taken = 0;
+        while taken < bytes_max {
+            match self.stream.write(&bytes[taken % bytes.len()..]) {
+                Ok(count) => taken += count,
+                Err(_stuck_or_gone) => break,
+            }
+        }
+        self.stream.set_write_timeout(Some(PATIENCE)).expect("a socket has time-outs");
+        taken
+    }
+
     /// Waits until the broker closes the connection. Panics if an answer comes instead, or nothing.
     #[track_caller]
     pub fn expect_close(&mut self, what: &str) {

@@ -48,7 +48,7 @@ pub(crate) fn is_peer() -> bool {
 #[derive(Debug)]
 pub(crate) struct Bed {
     address: SocketAddr,
-    _process: Option<BrokerProcess>,
+    process: Option<BrokerProcess>,
     _directory: tempfile::TempDir,
 }
 
@@ -61,7 +61,7 @@ impl Bed {
             return bed;
         }
         let bed = Arc::new(match peer() {
-            Some(address) => Bed { address, _process: None, _directory: directory() },
+            Some(address) => Bed { address, process: None, _directory: directory() },
             None => Bed::with(|command| command.set("num.partitions", 1)),
         });
         *shared = Arc::downgrade(&bed);
@@ -72,7 +72,7 @@ impl Bed {
     pub(crate) fn with(configure: impl FnOnce(BrokerCommand) -> BrokerCommand) -> Bed {
         let directory = directory();
         let process = configure(command_in(&directory)).start();
-        Bed { address: process.address(), _process: Some(process), _directory: directory }
+        Bed { address: process.address(), process: Some(process), _directory: directory }
     }
 
     pub(crate) fn client(&self) -> WireClient {
@@ -81,6 +81,11 @@ impl Bed {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The process, of a broker that is ours.
+    pub(crate) fn process(&self) -> &BrokerProcess {
+        self.process.as_ref().expect("tests that look into the process pass over a peer")
     }
 
     /// A topic of the test's own.

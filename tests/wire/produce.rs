@@ -24,7 +24,7 @@ use crate::check::{Checks, kafka, ours};
 const HOUR: i64 = 3_600_000;
 
 /// A message of the formats before record batches, whole and with a right CRC-32.
-fn old_message(magic: u8) -> Bytes {
+pub(crate) fn old_message(magic: u8) -> Bytes {
     let mut body = BytesMut::new();
     body.put_u8(magic);
     body.put_u8(0);
