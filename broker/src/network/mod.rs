@@ -1,4 +1,6 @@
 //! Connections: accepting them, cutting their bytes into requests, sending responses.
+//!
+//! Decisions: `fetch_session`. Effects: the others.
 
 mod connection;
 mod fetch_session;
