@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -109,7 +110,7 @@ impl BrokerCommand {
         let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
         let log = Arc::clone(&said);
         #[expect(clippy::disallowed_methods, reason = "a test's own thread that reads what a process says")]
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if let Some(address) = address_in(&line) {
                     // The second such line, if any, finds nobody waiting.
@@ -121,7 +122,7 @@ impl BrokerCommand {
             }
         });
         match address.recv_timeout(PATIENCE) {
-            Ok(address) => BrokerProcess { child, address, said },
+            Ok(address) => BrokerProcess { child, address, said, listener: Some(listener) },
             Err(_) => {
                 let _already_gone = child.kill();
                 let _status = child.wait();
@@ -142,6 +143,8 @@ pub struct BrokerProcess {
     child: Child,
     address: SocketAddr,
     said: Arc<Mutex<String>>,
+    /// Ends once the process has said its last word.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl BrokerProcess {
@@ -171,9 +174,15 @@ impl BrokerProcess {
         self.wait()
     }
 
-    /// Waits until it ends by itself; panics if that takes too long.
+    /// Waits until it ends by itself and all that it said is there; panics if that takes too long.
     pub fn wait(&mut self) -> ExitStatus {
-        crate::wait::wait_for("the broker ends", PATIENCE, || self.child.try_wait().expect("it is our child"))
+        let status = crate::wait::wait_for("the broker ends", PATIENCE, || {
+            self.child.try_wait().expect("it is our child")
+        });
+        if let Some(listener) = self.listener.take() {
+            listener.join().expect("reading lines does not panic");
+        }
+        status
     }
 
     /// Whether it still runs.
