@@ -15,7 +15,7 @@ use ottla_protocol::types::{Offset, TopicId};
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef, Spawner};
 use smallvec::SmallVec;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
 use super::checkpoint_files::encode_partition_metadata;
@@ -80,6 +80,9 @@ pub struct LogFiles {
     published: Arc<PublishedLog>,
     /// Those that may still be written or synced, by base offset.
     writable: Vec<Writable>,
+    /// Has a permit once the directory is there, and is closed if it can't be made. The first segment can be full before
+    /// that, and what a roll writes has to wait.
+    directory_made: Arc<Semaphore>,
     /// Everything under way holds a clone.
     under_way: Token,
     all_done: mpsc::Receiver<Infallible>,
@@ -105,7 +108,18 @@ impl LogFiles {
     ) -> LogFiles {
         let (under_way, all_done) = mpsc::channel(1);
         let writable = Vec::new();
-        LogFiles { context, directory, topic_id, policy, published, writable, under_way, all_done }
+        let directory_made = Arc::new(Semaphore::new(1));
+        LogFiles {
+            context,
+            directory,
+            topic_id,
+            policy,
+            published,
+            writable,
+            directory_made,
+            under_way,
+            all_done,
+        }
     }
 
     /// Waits until nothing of what was carried out is under way any more. A log that failed must not be recovered
@@ -171,11 +185,16 @@ impl LogFiles {
         self.add_active(Arc::clone(&segment), 0, 0);
         self.published.publish_view(self.published.view().with(Arc::clone(&segment)));
         let metadata = new_directory.then(|| Bytes::from(encode_partition_metadata(self.topic_id)));
+        let made = Arc::new(Semaphore::new(usize::from(!new_directory)));
+        let tell_made = Arc::clone(&made);
         self.run("new segment", LogEvent::SegmentCreated { base }, sink, async move |disk, directory| {
             if let Some(metadata) = metadata {
-                let failed = |error| StorageFailure::new(format!("create {}", directory.display()), &error);
-                disk.create_directory_wait(&directory).await.map_err(failed)?;
-                put_in_place(&disk, &directory.join(PARTITION_METADATA), metadata).await?;
+                let result = make_directory(&disk, &directory, metadata).await;
+                if result.is_err() {
+                    tell_made.close();
+                }
+                result?;
+                tell_made.add_permits(1);
             }
             let path = segment.path(FileKind::Log);
             // A file of that name can only be one that a crash left empty, or whose tail recovery cut off as a whole.
@@ -185,6 +204,9 @@ impl LogFiles {
             segment.set_file(file);
             Ok(())
         });
+        if new_directory {
+            self.directory_made = made;
+        }
     }
 
     fn write(&self, base: Offset, position: u64, parts: Vec<Bytes>, sink: &EventSink) {
@@ -338,9 +360,15 @@ impl LogFiles {
         F: Future<Output = Result<(), StorageFailure>> + Send + 'static,
     {
         let (sink, token) = (Arc::clone(sink), self.under_way.clone());
+        let made = Arc::clone(&self.directory_made);
         let steps = steps(Arc::clone(&self.context.disk), Arc::clone(&self.directory));
         let task = async move {
-            sink(match steps.await {
+            let result = match made.acquire().await {
+                Ok(_there) => steps.await,
+                // Whoever could not make it has said why.
+                Err(_closed) => Err(StorageFailure::new(name, &io::ErrorKind::NotFound.into())),
+            };
+            sink(match result {
                 Ok(()) => event,
                 Err(failure) => LogEvent::Failed(failure),
             });
@@ -376,6 +404,12 @@ fn retired_names(directory: &Path, base: Offset, kind: FileKind) -> (PathBuf, Pa
 
 fn outcome(result: io::Result<()>) -> Result<(), io::ErrorKind> {
     result.map_err(|error| error.kind())
+}
+
+async fn make_directory(disk: &DiskRef, directory: &Path, metadata: Bytes) -> Result<(), StorageFailure> {
+    let made = disk.create_directory_wait(directory).await;
+    made.map_err(|error| StorageFailure::new(format!("create {}", directory.display()), &error))?;
+    put_in_place(disk, &directory.join(PARTITION_METADATA), metadata).await
 }
 
 /// Writes a file whole: to a temporary name, synced, and renamed. Its name is durable once the directory is synced.
