@@ -202,17 +202,19 @@ pub struct StorageFailure {
     pub message: String,
     /// What it means for the data directory. A failed sync fails it for good.
     pub trouble: Trouble,
+    /// Whether it was a sync. Wherever that is noticed, it fails the whole data directory.
+    pub was_sync: bool,
 }
 
 impl StorageFailure {
     /// A failure of anything but a sync.
     pub fn new(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
         let (operation, message) = (operation.into(), error.to_string());
-        StorageFailure { operation, message, trouble: trouble_of(error) }
+        StorageFailure { operation, message, trouble: trouble_of(error), was_sync: false }
     }
 
     /// A failure of a sync, which nobody tries again.
     pub fn of_sync(operation: impl Into<String>, error: &std::io::Error) -> StorageFailure {
-        StorageFailure { trouble: Trouble::Failed, ..StorageFailure::new(operation, error) }
+        StorageFailure { trouble: Trouble::Failed, was_sync: true, ..StorageFailure::new(operation, error) }
     }
 }

@@ -251,6 +251,11 @@ impl PartitionLog {
         if planted::HIGH_WATERMARK_FROM_LOG_END { self.ends.log_end } else { self.ends.safe_end }
     }
 
+    /// What it knows of the producers that wrote to it.
+    pub fn producers(&self) -> &ProducerState {
+        &self.producers
+    }
+
     /// Forgets producers that have written nothing for so long.
     pub fn expire_producers(&mut self, now: MonotonicTime, expiration: Duration) -> usize {
         self.producers.expire(now, expiration)
@@ -556,7 +561,7 @@ impl PartitionLog {
 }
 
 /// What a header says of the batch's producer.
-pub(super) fn identity_of(header: &BatchHeader) -> BatchIdentity {
+pub(crate) fn identity_of(header: &BatchHeader) -> BatchIdentity {
     BatchIdentity {
         producer_id: header.producer_id,
         producer_epoch: header.producer_epoch,

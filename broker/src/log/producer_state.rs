@@ -210,6 +210,21 @@ impl ProducerState {
         }
     }
 
+    /// Whether anything is known of the producer.
+    pub fn knows(&self, producer: ProducerId) -> bool {
+        self.producers.contains_key(&producer)
+    }
+
+    /// The first batches of producers that nothing was known of before, as far as they are not written: producer,
+    /// epoch, base sequence.
+    pub fn unwritten_firsts(&self) -> impl Iterator<Item = (ProducerId, ProducerEpoch, i32)> {
+        self.unwritten.iter().filter(|undo| matches!(undo.before, Before::Absent)).filter_map(|undo| {
+            let producer = self.producers.get(&undo.producer_id)?;
+            let first = producer.batches.iter().find(|batch| batch.base_offset() == undo.base_offset)?;
+            Some((undo.producer_id, producer.epoch, first.base_sequence()))
+        })
+    }
+
     /// Notes a batch that `check` let through and that is being appended at `base_offset`, the log end. It can be
     /// retracted until `on_written`.
     pub fn append(&mut self, now: MonotonicTime, batch: &BatchIdentity, base_offset: Offset, timestamp: i64) {

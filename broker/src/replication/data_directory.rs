@@ -142,13 +142,17 @@ impl DataDirectory {
         });
     }
 
-    /// A log could not be opened. That condemns the log, not the directory, unless the disk is full or a sync
-    /// failed.
+    /// Whether it has failed: then no log in it is opened or looked at any more. After a failed sync the next one may
+    /// succeed over pages that were never written, and nobody could tell.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(**self.state.load(), DiskState::Failed(_))
+    }
+
+    /// A log could not be opened. That condemns the log, not the directory, unless the disk is full or a sync failed.
     pub(super) fn on_open_error(&self, error: &RecoverError) {
-        let RecoverError::Storage(failure) = error else { return };
-        // A sync that failed in a recovery is not tried again either: it might well succeed, and prove nothing.
-        let is_failed_sync = failure.operation.starts_with("sync ") && failure.trouble == Trouble::Failed;
-        if failure.trouble == Trouble::Full || is_failed_sync {
+        if let RecoverError::Storage(failure) = error
+            && (failure.trouble == Trouble::Full || failure.was_sync)
+        {
             self.on_failure(failure);
         }
     }

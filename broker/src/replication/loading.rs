@@ -110,7 +110,8 @@ pub(super) async fn load(
     let mut recovering = stream::iter(to_recover)
         .map(|wanted| recover(disk, wanted, &checkpoint, path))
         .buffer_unordered(side_by_side.max(1));
-    while let Some((key, log)) = recovering.next().await {
+    while let Some(recovered) = recovering.next().await {
+        let (key, log) = recovered?;
         // Of a log that could not be opened the checkpoint still says what must not be cut off.
         let safe = log.as_ref().map_or_else(|safe| *safe, |log| Some(log.ends));
         if let Some(safe) = safe {
@@ -137,7 +138,7 @@ async fn recover(
     wanted: Wanted,
     checkpoint: &SafeEnds,
     data_directory: &Path,
-) -> (PartitionKey, FoundLog) {
+) -> Result<(PartitionKey, FoundLog), LoadError> {
     let Wanted { key, place } = wanted;
     let safe = checkpoint.partitions.get(&key);
     let mut result = recovery::recover(disk, &place, safe).await;
@@ -159,11 +160,15 @@ async fn recover(
     match result {
         Ok(recovered) => {
             announce(&place, &recovered);
-            (key, Ok(recovered.log))
+            Ok((key, Ok(recovered.log)))
+        }
+        // Nobody knows what a failed sync left unwritten, and another one would tell nobody.
+        Err(RecoverError::Storage(failure)) if failure.was_sync => {
+            Err(self::failed(data_directory, "sync", io::Error::other(failure)))
         }
         Err(error) => {
             error!("{}: {error}; the partition is offline, the others are served", place.name);
-            (key, Err(safe.copied()))
+            Ok((key, Err(safe.copied())))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
 //!
-//! Decisions: `ack_queue`, `open_logs`, `retention_round`. Effects: `shard_task` (with `replica`, one of its partitions),
-//! `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all. Shared with readers:
-//! `partition`, `subscription`, `registry`, `pending_produce`.
+//! Decisions: `ack_queue`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
+//! its partitions), `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
+//! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`.
 
 mod ack_queue;
 mod data_directory;
@@ -19,6 +19,7 @@ mod scrub_task;
 mod shard_task;
 mod shards;
 mod subscription;
+mod turned_away;
 
 pub use loading::LoadError;
 

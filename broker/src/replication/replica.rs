@@ -17,12 +17,13 @@ use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::shards::Append;
+use super::turned_away::TurnedAway;
 use crate::config::TimestampType;
 use crate::log::effect::{LogEffect, LogEvent};
 use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
-use crate::log::partition_log::{AppendError, AppendOutcome};
+use crate::log::partition_log::{AppendError, AppendOutcome, identity_of};
 use crate::log::producer_state::SequenceError;
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
@@ -38,6 +39,7 @@ pub(super) struct Replica {
     pub(super) used_at: MonotonicTime,
     /// Whether it is in the list of those that this turn has to finish.
     pub(super) is_touched: bool,
+    turned_away: TurnedAway,
     /// What waits until the log is open, or has failed to open.
     pub(super) waiting: Vec<Waiting>,
     /// Set once the topic is gone; told when nothing of the log is under way any more.
@@ -111,6 +113,7 @@ impl Replica {
             generation: 0,
             used_at: now,
             is_touched: false,
+            turned_away: TurnedAway::default(),
             waiting: Vec::new(),
             removal: None,
         }
@@ -127,7 +130,15 @@ impl Replica {
             TimestampType::LogAppendTime => batch.header.max_timestamp,
             TimestampType::CreateTime => -1,
         };
-        match open.log.core.append(now, &batch, partition.leader_epoch()) {
+        let core = &mut open.log.core;
+        let is_known = core.producers().knows(batch.header.producer_id);
+        if self.turned_away.overtakes(&identity_of(&batch.header), is_known) {
+            let log_start = core.ends().log_start;
+            let failure = ProduceFailure::code(ErrorCode::OutOfOrderSequenceNumber);
+            slot.answer(ProduceOutcome::Failed(ProduceFailure { log_start, ..failure }));
+            return;
+        }
+        match core.append(now, &batch, partition.leader_epoch()) {
             Ok(AppendOutcome::Appended { base_offset, last_offset }) => {
                 let acks = if planted::ANSWER_BEFORE_FSYNC { Acks::Leader } else { acks };
                 open.acks.push(acks, last_offset.plus(1), base_offset, append_time, slot);
@@ -137,6 +148,12 @@ impl Replica {
                 open.acks.push(acks, end, base_offset, timestamp, slot);
             }
             Err(error) => {
+                if matches!(error, AppendError::Storage(_))
+                    && !core.producers().knows(batch.header.producer_id)
+                {
+                    let header = &batch.header;
+                    self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
+                }
                 let failure = refusal(&error, open.log.core.ends().log_start);
                 slot.answer(ProduceOutcome::Failed(failure));
             }
@@ -164,6 +181,23 @@ impl Replica {
         open.acks.answer(ends.log_start, ends.log_end, ends.high_watermark);
     }
 
+    /// Notes a batch that is refused because the disk takes none now.
+    pub(super) fn turn_away(&mut self, append: &Append) {
+        let is_known = match &self.log {
+            ReplicaLog::Open(open) => open.log.core.producers().knows(append.batch.header.producer_id),
+            _ => false,
+        };
+        if !is_known {
+            let header = &append.batch.header;
+            self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
+        }
+    }
+
+    /// Forgets where producers that were turned away have to begin.
+    pub(super) fn forget_turned_away(&mut self) {
+        self.turned_away.clear();
+    }
+
     /// Tells everyone who waits on this partition that it failed.
     pub(super) fn fail_waiting(&mut self, code: ErrorCode) {
         let failure = ProduceFailure::code(code);
@@ -172,7 +206,11 @@ impl Replica {
         }
         for waiting in self.waiting.drain(..) {
             match waiting {
-                Waiting::Append(append) => append.slot.answer(ProduceOutcome::Failed(failure.clone())),
+                Waiting::Append(append) => {
+                    let header = &append.batch.header;
+                    self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
+                    append.slot.answer(ProduceOutcome::Failed(failure.clone()));
+                }
                 // A reader finds no open log, and that is its answer; a closed channel on its side is no news.
                 Waiting::Open(done) => drop(done),
             }
@@ -190,6 +228,9 @@ impl Replica {
                 return;
             }
         };
+        for (id, epoch, sequence) in open.log.core.producers().unwritten_firsts() {
+            self.turned_away.note(id, epoch, sequence);
+        }
         // What lies behind the durable end is kept too, as far as it is whole.
         let safe = Some(open.log.core.durable_ends());
         self.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: Some(open.log.files) }));

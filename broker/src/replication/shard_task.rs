@@ -206,6 +206,9 @@ impl ShardTask {
             (Some(_), true) => None,
         };
         if let Some(code) = refusal {
+            if let Some(replica) = self.replica(slot) {
+                replica.turn_away(&append);
+            }
             append.slot.answer(ProduceOutcome::Failed(ProduceFailure::code(code)));
             return;
         }
@@ -271,6 +274,10 @@ impl ShardTask {
             return false;
         };
         if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Open(_)) {
+            return false;
+        }
+        if directory.has_failed() {
+            replica.fail_waiting(ErrorCode::KafkaStorageError);
             return false;
         }
         let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
@@ -426,6 +433,7 @@ impl ShardTask {
         }
         self.next_expiration = now.after(self.parts.producer_expiration_interval);
         for replica in self.replicas.iter_mut().flatten() {
+            replica.forget_turned_away();
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.log.core.expire_producers(now, self.parts.producer_expiration);
             }
