@@ -1,0 +1,89 @@
+//! Long campaigns: runs seeds until one fails, or all are done. `docs/testing.md` has the commands.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+use std::ops::Range;
+use std::process::ExitCode;
+
+use ottla_sim::campaign::Campaign;
+use ottla_sim::{Policy, run_seed};
+
+const USAGE: &str =
+    "hunt [--seeds A..B | --seed N] [--policy group|os|mixed] [--trace] [--log] [--keep-going] [--quiet]";
+
+struct Arguments {
+    seeds: Range<u64>,
+    policy: Policy,
+    trace: bool,
+    keep_going: bool,
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("{error}\nusage: {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut campaign = Campaign::default();
+    let count = arguments.seeds.end - arguments.seeds.start;
+    for seed in arguments.seeds {
+        let verdict = run_seed(seed, arguments.policy);
+        campaign.add(&verdict);
+        if arguments.trace {
+            print!("{}", ottla_sim::checker::whole(&verdict.history));
+            println!("trace hash {:#018x}", verdict.trace_hash);
+        }
+        if !verdict.is_good() {
+            println!("{}", verdict.report());
+            println!(
+                "after {} seeds; again: hunt --seed {seed} --policy {}",
+                campaign.seeds, arguments.policy
+            );
+            if !arguments.keep_going {
+                return ExitCode::from(1);
+            }
+        } else if !arguments.quiet && campaign.seeds.is_multiple_of(100) {
+            eprintln!("{} seeds", campaign.seeds);
+        }
+    }
+    print!("{}", campaign.report());
+    let never = campaign.never();
+    if count >= 200 && arguments.policy == Policy::Mixed && !never.is_empty() {
+        println!("never happened: {never:?}");
+        return ExitCode::from(1);
+    }
+    ExitCode::from(u8::from(campaign.bad > 0))
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut arguments =
+        Arguments { seeds: 0..1000, policy: Policy::Mixed, trace: false, keep_going: false, quiet: false };
+    let mut given = std::env::args().skip(1);
+    while let Some(flag) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{flag} needs a value"));
+        let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+        match flag.as_str() {
+            "--seeds" => {
+                let value = value()?;
+                let (from, to) = value.split_once("..").ok_or("--seeds needs A..B")?;
+                arguments.seeds = number(from)?..number(to)?;
+            }
+            "--seed" => {
+                let seed = number(&value()?)?;
+                arguments.seeds = seed..seed + 1;
+            }
+            "--policy" => arguments.policy = value()?.parse()?,
+            "--trace" => arguments.trace = true,
+            "--log" => {
+                let log = tracing_subscriber::fmt().without_time().with_writer(std::io::stderr);
+                log.init();
+            }
+            "--keep-going" => arguments.keep_going = true,
+            "--quiet" => arguments.quiet = true,
+            other => return Err(format!("{other:?} is not known")),
+        }
+    }
+    Ok(arguments)
+}

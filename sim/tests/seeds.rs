@@ -1,0 +1,93 @@
+//! Whole brokers under 200 seeds: kills, power cuts, faults of disk and network, rolls, retention, deleted topics.
+//!
+//! A failure prints its seed; `docs/testing.md` says how to look at it. A fix keeps its seed in `FIXED`.
+
+use std::ops::Range;
+
+use ottla_sim::campaign::Campaign;
+use ottla_sim::history::Ending;
+use ottla_sim::{Policy, run_crash_point, run_seed};
+
+/// How many seeds the ordinary test run has. `hunt` runs more.
+const SEEDS: u64 = 200;
+
+/// Seeds that once found a bug, with what it was.
+const FIXED: &[(u64, &str)] = &[
+    (26, "a segment full before its file was open was written to all the same"),
+    (3, "a fetch right after a start saw an empty partition"),
+    (34, "a batch was taken after the one before it had been refused for a full disk"),
+    (101, "a log was opened again after a failed sync"),
+    (251, "a roll came before the first segment's directory was there"),
+];
+
+fn campaign(seeds: Range<u64>) -> (Campaign, String) {
+    let mut campaign = Campaign::default();
+    let mut report = String::new();
+    for seed in seeds {
+        let verdict = run_seed(seed, Policy::Mixed);
+        campaign.add(&verdict);
+        if !verdict.is_good() {
+            report += &verdict.report();
+        }
+    }
+    (campaign, report)
+}
+
+#[test]
+fn no_seed_breaks_a_promise_and_every_fault_fires() {
+    let ((mut all, mut report), (half, rest)) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| campaign(0..SEEDS / 2));
+        let second = campaign(SEEDS / 2..SEEDS);
+        (first.join().expect("a seed's panic is its verdict"), second)
+    });
+    all.merge(half);
+    report += &rest;
+    assert!(report.is_empty(), "{report}");
+    assert_eq!(all.never(), [], "{}", all.report());
+}
+
+/// How many operations of the disk the exhaustive crashes go through.
+const CRASH_POINTS: u64 = 300;
+
+fn crash_everywhere(ending: Ending) {
+    for count in 1..=CRASH_POINTS {
+        for completed in [false, true] {
+            let verdict = run_crash_point(count, ending, count, completed);
+            assert!(
+                verdict.is_good(),
+                "{ending:?} at operation {count} (completed: {completed})\n{}",
+                verdict.report()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_kill_at_any_operation_of_the_disk_breaks_no_promise() {
+    crash_everywhere(Ending::Kill);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_the_disk_breaks_no_promise() {
+    crash_everywhere(Ending::PowerCut);
+}
+
+#[test]
+fn what_was_fixed_stays_fixed() {
+    for (seed, what) in FIXED {
+        let verdict = run_seed(*seed, Policy::Mixed);
+        assert!(verdict.is_good(), "{what}\n{}", verdict.report());
+    }
+}
+
+#[test]
+fn one_seed_twice_is_the_same_run() {
+    for seed in 1000..1010 {
+        let (one, other) = (run_seed(seed, Policy::Mixed), run_seed(seed, Policy::Mixed));
+        let lines = |verdict: &ottla_sim::Verdict| ottla_sim::checker::whole(&verdict.history);
+        let (one_lines, other_lines) = (lines(&one), lines(&other));
+        let differing = one_lines.lines().zip(other_lines.lines()).find(|(one, other)| one != other);
+        assert_eq!(differing, None, "seed {seed}: the first line that differs");
+        assert_eq!(one.trace_hash, other.trace_hash, "seed {seed}: the same history, by another way");
+    }
+}
