@@ -63,11 +63,13 @@ fn crash_everywhere(ending: Ending) {
 }
 
 #[test]
+#[ignore = "takes minutes; run with --ignored"]
 fn a_kill_at_any_operation_of_the_disk_breaks_no_promise() {
     crash_everywhere(Ending::Kill);
 }
 
 #[test]
+#[ignore = "takes minutes; run with --ignored"]
 fn a_power_cut_at_any_operation_of_the_disk_breaks_no_promise() {
     crash_everywhere(Ending::PowerCut);
 }
