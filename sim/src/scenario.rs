@@ -192,7 +192,7 @@ impl Scenario {
                 .collect(),
             pause_max: Duration::from_millis(15 + rng.below(60)),
             readers: 1 + u32::try_from(rng.below(3)).expect("small"),
-            lives: (0..life_count).map(|_| LifePlan::draw(rng)).collect(),
+            lives: LifePlan::several(life_count, rng),
         }
     }
 }
@@ -213,6 +213,16 @@ fn topic(name: &str, partitions: i32, batch_bytes: Range<u64>, configs: &[(&str,
 }
 
 impl LifePlan {
+    /// The lives of a run. The last one is long enough for work to be done in it.
+    fn several(count: u64, rng: &mut Rng) -> Vec<LifePlan> {
+        let mut lives: Vec<LifePlan> = (0..count).map(|_| LifePlan::draw(rng)).collect();
+        if let Some(last) = lives.last_mut() {
+            last.end.at_operation = None;
+            last.end.after += Duration::from_millis(300);
+        }
+        lives
+    }
+
     fn draw(rng: &mut Rng) -> LifePlan {
         let mut faults = Vec::new();
         for _ in 0..rng.below(3) {
