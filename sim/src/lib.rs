@@ -9,6 +9,7 @@
 //! |------------------|-------------------------------------------------------------------|
 //! | `scenario`       | draws what a seed means                                           |
 //! | `run`            | lives and ends of the broker, faults, the final read              |
+//! | `live`           | the same clients and checks against a broker outside              |
 //! | `workload`       | producers, readers, the one who creates topics, the one who looks |
 //! | `client`         | a small Kafka client on the network seam                          |
 //! | `history`        | what was asked and answered                                       |
@@ -21,6 +22,7 @@ pub mod campaign;
 pub mod checker;
 pub mod client;
 pub mod history;
+mod live;
 pub mod marks;
 pub mod payload;
 mod run;
@@ -28,5 +30,6 @@ mod scenario;
 mod workload;
 
 pub use broker_machine::{BrokerMachine, Running};
+pub use live::Live;
 pub use run::{Verdict, run_crash_point, run_seed};
 pub use scenario::Policy;

@@ -12,9 +12,7 @@ use crate::checker::{self, Violation};
 use crate::history::{Acks, BootEnd, Ending, History, TopicPartition};
 use crate::marks::Mark;
 use crate::scenario::{AtOperation, Fault, LifePlan, Policy, Scenario};
-use crate::workload::{
-    Admin, Phase, Producer, ProducerPlan, Topic, World, audit, create_topic, observe, read,
-};
+use crate::workload::{Phase, World, audit, create_topics, start_clients};
 
 /// How long a broker may take to start, to fail after a failed sync, or to stop, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -121,10 +119,9 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn run(mut self, scenario: &Scenario) -> Result<(), String> {
-        let mut clients = Vec::new();
         let first = self.start();
-        self.create_topics(scenario).await;
-        clients.extend(self.start_clients(scenario));
+        create_topics(&self.world, scenario, &mut self.rng).await;
+        let clients = start_clients(&self.world, scenario, &mut self.rng);
         let mut running = first;
         for life in &scenario.lives {
             self.live(running, life).await?;
@@ -142,38 +139,6 @@ impl Driver<'_> {
 
     fn note(&self, text: String) {
         self.world.history.lock().note(text);
-    }
-
-    async fn create_topics(&mut self, scenario: &Scenario) {
-        for planned in &scenario.topics {
-            let policy = planned.plan.flushes();
-            self.world.marks.hit(if policy { Mark::PolicyGroup } else { Mark::PolicyOs });
-            let topic = Topic {
-                plan: planned.plan.clone(),
-                batch_bytes: planned.batch_bytes.clone(),
-                churns: false,
-                live: true,
-            };
-            // Before the first life ends nothing keeps it from being created.
-            let _id = create_topic(&self.world, topic, &mut self.rng).await;
-        }
-    }
-
-    fn start_clients(&mut self, scenario: &Scenario) -> Vec<TaskHandle> {
-        let spawner = self.world.runtime.spawner.clone();
-        let mut finishing = Vec::new();
-        for acks in &scenario.producers {
-            let plan = ProducerPlan { acks: *acks, pause_max: scenario.pause_max };
-            let producer = Producer::new(Arc::clone(&self.world), plan, self.rng.fork());
-            finishing.push(spawner.spawn("producer", producer.run()));
-        }
-        let admin = Admin::new(Arc::clone(&self.world), self.rng.fork(), scenario.churn_configs.clone());
-        finishing.push(spawner.spawn("admin", admin.run()));
-        for number in 0..scenario.readers {
-            drop(spawner.spawn("reader", read(Arc::clone(&self.world), number, self.rng.fork())));
-        }
-        drop(spawner.spawn("observer", observe(Arc::clone(&self.world), self.rng.fork())));
-        finishing
     }
 
     /// Lets a life of the broker go by, with its faults, to its end.

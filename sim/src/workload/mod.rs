@@ -4,6 +4,7 @@
 
 mod admin;
 mod auditor;
+mod crew;
 mod observer;
 mod producer;
 mod reader;
@@ -23,11 +24,12 @@ use crate::client::Client;
 use crate::history::{Boot, Recorder, TopicPartition, TopicPlan};
 use crate::marks::Marks;
 
-pub(crate) use admin::{Admin, create_topic};
+use admin::{Admin, create_topic};
 pub(crate) use auditor::audit;
-pub(crate) use observer::observe;
-pub(crate) use producer::{Producer, ProducerPlan};
-pub(crate) use reader::read;
+pub(crate) use crew::{create_topics, start_clients};
+use observer::observe;
+use producer::{Producer, ProducerPlan};
+use reader::read;
 use signal::Signal;
 
 /// How far a run is.
