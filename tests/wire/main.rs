@@ -32,5 +32,4 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
-mod produce_order;
 mod serve;
