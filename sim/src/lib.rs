@@ -32,4 +32,4 @@ mod workload;
 pub use broker_machine::{BrokerMachine, Running};
 pub use live::Live;
 pub use run::{Verdict, run_crash_point, run_seed};
-pub use scenario::Policy;
+pub use scenario::{AtOperation, Policy};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_runtime::simulated::{Crash, CrashPoint, DiskFaults, Limits, NetworkFaults, Rate, Simulation};
+use ottla_runtime::simulated::{
+    Crash, CrashPoint, DiskFaults, Limits, Machine, NetworkFaults, Rate, Simulation,
+};
 use ottla_runtime::{Clock, Rng, TaskHandle};
 
 use crate::broker_machine::{BrokerMachine, Running};
@@ -67,10 +69,9 @@ pub fn run_seed(seed: u64, policy: Policy) -> Verdict {
     run(seed, |rng| Scenario::draw(rng, policy))
 }
 
-/// Runs a short scenario whose first two lives end at the `count`-th operation of the disk, when it has been carried
-/// out or only submitted.
-pub fn run_crash_point(seed: u64, ending: Ending, count: u64, completed: bool) -> Verdict {
-    run(seed, |_rng| Scenario::short(ending, AtOperation { count, completed }))
+/// Runs a short scenario whose first two lives end at the same operation of the disk.
+pub fn run_crash_point(seed: u64, ending: Ending, at: AtOperation) -> Verdict {
+    run(seed, |_rng| Scenario::short(ending, at))
 }
 
 fn run(seed: u64, scenario: impl FnOnce(&mut Rng) -> Scenario) -> Verdict {
@@ -102,6 +103,16 @@ fn run(seed: u64, scenario: impl FnOnce(&mut Rng) -> Scenario) -> Verdict {
     let history = world.history.take();
     let violations = checker::check(&history);
     Verdict { seed, trace_hash, violations, failure, marks, history }
+}
+
+/// Has `machine` crash at an operation of its disk, counted from now.
+fn crash_at(machine: &Machine, crash: Crash, at: AtOperation) {
+    let disk = machine.disk();
+    let point = match at.completed {
+        true => CrashPoint::Completed(disk.completed_count() + at.count),
+        false => CrashPoint::Submitted(disk.submitted_count() + at.count),
+    };
+    disk.crash_at(point, crash);
 }
 
 /// Drives a run from outside of all machines.
@@ -149,14 +160,11 @@ impl Driver<'_> {
             Ending::PowerCut => Some(Crash::PowerCut),
             Ending::Stop => None,
         };
-        let deadline = self.clock.now().after(plan.end.after);
-        if let (Some(crash), Some(at)) = (crash, plan.end.at_operation) {
-            let disk = machine.disk();
-            let point = match at.completed {
-                true => CrashPoint::Completed(disk.completed_count() + at.count),
-                false => CrashPoint::Submitted(disk.submitted_count() + at.count),
-            };
-            disk.crash_at(point, crash);
+        let began = self.clock.now();
+        let deadline = began.after(plan.end.after);
+        let at_operation = crash.zip(plan.end.at_operation);
+        if let Some((crash, at)) = at_operation.filter(|(_, at)| at.from.is_zero()) {
+            crash_at(&machine, crash, at);
         }
         let started = tokio::select! {
             biased;
@@ -170,6 +178,10 @@ impl Driver<'_> {
             Some(Err(error)) => return Err(format!("the broker does not start: {error}")),
             Some(Ok(())) => {
                 self.audit_after_cut(&machine).await?;
+                if let Some((crash, at)) = at_operation.filter(|(_, at)| !at.from.is_zero()) {
+                    self.clock.sleep_until(began.after(at.from)).await;
+                    crash_at(&machine, crash, at);
+                }
                 for fault in &plan.faults {
                     sync_failed |= self.inflict(*fault).await;
                 }

@@ -73,12 +73,16 @@ pub(crate) struct End {
     pub(crate) at_operation: Option<AtOperation>,
 }
 
-/// An operation of the disk, counted from the start of a life (the first one: from when its topics are there).
+/// An operation of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AtOperation {
-    pub(crate) count: u64,
+pub struct AtOperation {
+    /// How long after the start of a life they are counted (in the first one the topics are there by then). A broker
+    /// looks after its checkpoints and for expired segments once a second.
+    pub from: Duration,
+    /// Which of them, the first one being 1.
+    pub count: u64,
     /// When it has been carried out, rather than when it has been submitted.
-    pub(crate) completed: bool,
+    pub completed: bool,
 }
 
 /// One life of the broker.
@@ -132,7 +136,8 @@ impl Scenario {
             topics,
             churn_configs: BTreeMap::new(),
             producers: vec![Acks::All],
-            pause_max: Duration::from_millis(4),
+            // Where the count begins late, few operations before it keep the run short.
+            pause_max: Duration::from_millis(if at.from.is_zero() { 4 } else { 100 }),
             readers: 1,
             lives: [end, end, calm].map(|end| LifePlan { faults: Vec::new(), end }).to_vec(),
         }
@@ -233,8 +238,11 @@ impl LifePlan {
             1..4 => Ending::Kill,
             _ => Ending::PowerCut,
         };
-        let at_operation = (ending != Ending::Stop && rng.chance(1, 3))
-            .then(|| AtOperation { count: 1 + rng.below(400), completed: rng.chance(1, 2) });
+        let at_operation = (ending != Ending::Stop && rng.chance(1, 3)).then(|| AtOperation {
+            from: Duration::ZERO,
+            count: 1 + rng.below(400),
+            completed: rng.chance(1, 2),
+        });
         // Some lives are too short for a start.
         let longest = if rng.chance(1, 6) { 20 } else { 1_500 };
         let after = Duration::from_micros(rng.below(longest * 1_000));

@@ -3,10 +3,11 @@
 //! A failure prints its seed; `docs/testing.md` says how to look at it. A fix keeps its seed in `FIXED`.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use ottla_sim::campaign::Campaign;
 use ottla_sim::history::Ending;
-use ottla_sim::{Policy, run_crash_point, run_seed};
+use ottla_sim::{AtOperation, Policy, run_crash_point, run_seed};
 
 /// How many seeds the ordinary test run has. `hunt` runs more.
 const SEEDS: u64 = 200;
@@ -46,32 +47,50 @@ fn no_seed_breaks_a_promise_and_every_fault_fires() {
     assert_eq!(all.never(), [], "{}", all.report());
 }
 
-/// How many operations of the disk the exhaustive crashes go through.
-const CRASH_POINTS: u64 = 300;
+/// Where the exhaustive crashes are: how long after a start, and how many operations from there.
+const STARTS_AND_ROLLS: (Duration, u64) = (Duration::ZERO, 300);
+const RETENTION: (Duration, u64) = (Duration::from_millis(960), 120);
+const CHECKPOINTS: (Duration, u64) = (Duration::from_millis(1_700), 120);
 
-fn crash_everywhere(ending: Ending) {
-    for count in 1..=CRASH_POINTS {
+/// Crashes at each operation of the disk there: in flight, and carried out.
+fn crash_everywhere(ending: Ending, (from, operations): (Duration, u64)) {
+    for count in 1..=operations {
         for completed in [false, true] {
-            let verdict = run_crash_point(count, ending, count, completed);
-            assert!(
-                verdict.is_good(),
-                "{ending:?} at operation {count} (completed: {completed})\n{}",
-                verdict.report()
-            );
+            let at = AtOperation { from, count, completed };
+            let verdict = run_crash_point(count, ending, at);
+            assert!(verdict.is_good(), "{ending:?} at {at:?}\n{}", verdict.report());
         }
     }
 }
 
 #[test]
-#[ignore = "takes minutes; run with --ignored"]
-fn a_kill_at_any_operation_of_the_disk_breaks_no_promise() {
-    crash_everywhere(Ending::Kill);
+fn a_kill_at_any_operation_of_starts_and_rolls_breaks_no_promise() {
+    crash_everywhere(Ending::Kill, STARTS_AND_ROLLS);
 }
 
 #[test]
-#[ignore = "takes minutes; run with --ignored"]
-fn a_power_cut_at_any_operation_of_the_disk_breaks_no_promise() {
-    crash_everywhere(Ending::PowerCut);
+fn a_power_cut_at_any_operation_of_starts_and_rolls_breaks_no_promise() {
+    crash_everywhere(Ending::PowerCut, STARTS_AND_ROLLS);
+}
+
+#[test]
+fn a_kill_at_any_operation_of_retention_breaks_no_promise() {
+    crash_everywhere(Ending::Kill, RETENTION);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_retention_breaks_no_promise() {
+    crash_everywhere(Ending::PowerCut, RETENTION);
+}
+
+#[test]
+fn a_kill_at_any_operation_around_a_checkpoint_breaks_no_promise() {
+    crash_everywhere(Ending::Kill, CHECKPOINTS);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_around_a_checkpoint_breaks_no_promise() {
+    crash_everywhere(Ending::PowerCut, CHECKPOINTS);
 }
 
 #[test]
