@@ -1,8 +1,11 @@
-//! Fetch: sizes, waiting, offsets, epochs, and the errors of topics and partitions.
+//! Fetch: sizes, offsets, and the errors of topics and partitions.
+
+mod epochs;
+mod waits;
 
 use ottla_protocol::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsRequestTopic};
 use ottla_protocol::api::fetch::{
-    FetchRequest, FetchRequestPartition, FetchRequestReplicaState, FetchRequestTopic, FetchResponsePartition,
+    FetchRequest, FetchRequestPartition, FetchRequestReplicaState, FetchResponsePartition,
 };
 use ottla_protocol::record::Codec;
 use ottla_protocol::types::TopicId;
@@ -11,8 +14,8 @@ use ottla_testkit::batches::{batch, counted, read_batches, read_values, record, 
 use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{
-    Bed, FETCH, Topic, append, append_to, command, create_topic, fetch, fetch_partition, fetch_request,
-    fresh_name, is_peer, leader_epoch, only_row, produce, records_of, rows, topic_id,
+    Bed, FETCH, Topic, append, append_to, create_topic, fetch, fetch_partition, fetch_request, is_peer,
+    only_row, produce, records_of, rows, topic_id,
 };
 use crate::check::Checks;
 
@@ -228,229 +231,6 @@ fn a_partition_asked_twice_is_answered_once() {
 }
 
 #[test]
-fn a_wait_ends_with_the_first_bytes() {
-    let bed = Bed::shared();
-    let topic = bed.topic(3, &[]);
-    let mut waiting = bed.client();
-    let mut writer = bed.client();
-    for (round, partition) in [(0, 0), (1, 2), (2, 1)] {
-        let asked = (0..3).map(|index| fetch_partition(index, 0)).skip(round).take(3).collect();
-        let request = FetchRequest { max_wait_ms: i32::MAX, ..fetch_request(&topic, asked) };
-        let fresh = bed.topic(3, &[]);
-        let request = FetchRequest {
-            topics: vec![FetchRequestTopic {
-                topic: fresh.name.clone(),
-                topic_id: fresh.id,
-                partitions: (0..3).map(|index| fetch_partition(index, 0)).collect(),
-            }],
-            ..request
-        };
-        let id = waiting.send(12, &request);
-        append_to(&mut writer, &fresh, partition, &batch([record(format!("round {round}"))]));
-        let found = rows(waiting.receive::<FetchRequest>(12, id));
-        let found = found.iter().find(|row| row.partition_index == partition).expect("a row for each");
-        assert_eq!(read_values(&records_of(found)), [format!("round {round}")]);
-    }
-}
-
-#[test]
-fn a_wait_ends_when_enough_has_come_and_not_before() {
-    let bed = Bed::shared();
-    let topic = bed.topic(2, &[]);
-    let mut waiting = bed.client();
-    let mut writer = bed.client();
-    let request = FetchRequest {
-        max_wait_ms: i32::MAX,
-        min_bytes: 3000,
-        ..fetch_request(&topic, vec![fetch_partition(0, 0), fetch_partition(1, 0)])
-    };
-    let id = waiting.send(12, &request);
-    append_to(&mut writer, &topic, 0, &sized(1000));
-    append_to(&mut writer, &topic, 1, &sized(1000));
-    append_to(&mut writer, &topic, 0, &sized(1000));
-    // It cannot have been answered with less: what comes has all three.
-    let found = rows(waiting.receive::<FetchRequest>(12, id));
-    assert_eq!(byte_counts(found), [(0, 2000), (1, 1000)]);
-}
-
-#[test]
-fn a_wait_for_more_than_the_limit_is_over_at_the_limit() {
-    let bed = Bed::shared();
-    let topic = bed.topic(1, &[]);
-    let mut client = bed.client();
-    for _ in 0..3 {
-        append(&mut client, &topic, &sized(1000));
-    }
-    // It would wait for ever (well beyond the client's patience) otherwise.
-    let request = FetchRequest {
-        max_wait_ms: i32::MAX,
-        min_bytes: 10_000,
-        max_bytes: 2000,
-        ..fetch_request(&topic, vec![fetch_partition(0, 0)])
-    };
-    assert_eq!(byte_counts(rows(client.request(12, &request))), [(0, 2000)]);
-}
-
-#[test]
-fn a_wait_for_nothing_ends_by_itself() {
-    let bed = Bed::shared();
-    let topic = bed.topic(1, &[]);
-    let mut client = bed.client();
-    for max_wait_ms in [0, 1, 50, -1, i32::MIN] {
-        let request = FetchRequest { max_wait_ms, ..fetch_request(&topic, vec![fetch_partition(0, 0)]) };
-        assert!(only_row(client.request(12, &request)).records.is_empty(), "{max_wait_ms}");
-    }
-    for min_bytes in [0, -1] {
-        let request = FetchRequest {
-            max_wait_ms: i32::MAX,
-            min_bytes,
-            ..fetch_request(&topic, vec![fetch_partition(0, 0)])
-        };
-        assert!(only_row(client.request(12, &request)).records.is_empty(), "{min_bytes}");
-    }
-}
-
-#[test]
-fn errors_of_the_log_do_not_wait() {
-    let bed = Bed::shared();
-    let topic = bed.topic(2, &[]);
-    let mut client = bed.client();
-    append(&mut client, &topic, &counted(1));
-    let epoch = leader_epoch(&mut client, &topic);
-    let wrong_epoch = FetchRequestPartition { current_leader_epoch: epoch + 1, ..fetch_partition(0, 1) };
-    for (case, partition, code) in
-        [("out of range", fetch_partition(0, 99), 1), ("an epoch to come", wrong_epoch, 75)]
-    {
-        let request = FetchRequest {
-            max_wait_ms: i32::MAX,
-            ..fetch_request(&topic, vec![partition, fetch_partition(1, 0)])
-        };
-        let found = rows(client.request(12, &request));
-        assert_eq!(
-            found.iter().find(|row| row.partition_index == 0).map(|row| row.error_code),
-            Some(code),
-            "{case}"
-        );
-    }
-    // A request that only asks for what nobody knows has nothing to wait for.
-    let request =
-        FetchRequest { max_wait_ms: i32::MAX, ..fetch_request(&topic, vec![fetch_partition(9, 0)]) };
-    assert_eq!(only_row(client.request(12, &request)).error_code, 3);
-    // But it does not end the wait for another partition.
-    let request = FetchRequest {
-        max_wait_ms: i32::MAX,
-        ..fetch_request(&topic, vec![fetch_partition(9, 0), fetch_partition(1, 0)])
-    };
-    let id = client.send(12, &request);
-    append_to(&mut bed.client(), &topic, 1, &sized(100));
-    let found = rows(client.receive::<FetchRequest>(12, id));
-    let told: Vec<(i32, i16, usize)> =
-        found.iter().map(|row| (row.partition_index, row.error_code, row.records.len())).collect();
-    assert!(told.contains(&(9, 3, 0)) && told.contains(&(1, 0, 100)), "{told:?}");
-}
-
-#[test]
-fn a_leader_epoch_to_come_is_unknown() {
-    let bed = Bed::shared();
-    let topic = bed.topic(1, &[]);
-    let mut client = bed.client();
-    append(&mut client, &topic, &counted(3));
-    let epoch = leader_epoch(&mut client, &topic);
-    let mut checks = Checks::new();
-    for version in [9, 12, 16, 18] {
-        for unchecked in [-1, -2, i32::MIN, epoch] {
-            let (row, _) = ask_at_epoch(&mut client, &topic, version, unchecked);
-            checks.same(format!("{unchecked} v{version}"), (row.error_code, row.high_watermark), (0, 3));
-        }
-        for to_come in [epoch + 1, i32::MAX] {
-            let (row, endpoints) = ask_at_epoch(&mut client, &topic, version, to_come);
-            checks.same(format!("{to_come} v{version}"), (row.error_code, row.high_watermark), (75, -1));
-            checks.same(
-                format!("nobody is told, v{version}"),
-                (row.current_leader.leader_id, endpoints),
-                (-1, 0),
-            );
-        }
-    }
-}
-
-/// The row, and how many addresses come with it.
-fn ask_at_epoch(
-    client: &mut WireClient,
-    topic: &Topic,
-    version: i16,
-    current_leader_epoch: i32,
-) -> (FetchResponsePartition, usize) {
-    let partition = FetchRequestPartition { current_leader_epoch, ..fetch_partition(0, 0) };
-    let response = client.request(version, &fetch_request(topic, vec![partition]));
-    let endpoints = response.node_endpoints.len();
-    (only_row(response), endpoints)
-}
-
-#[test]
-fn a_restart_fences_the_leader_epoch_before_it() {
-    if is_peer() {
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let broker = command(directory.path()).start();
-    let mut client = WireClient::connect(broker.address());
-    let name = fresh_name();
-    create_topic(&mut client, &name, 1, &[]);
-    let topic = Topic { id: topic_id(&mut client, &name), name };
-    append(&mut client, &topic, &counted(3));
-    let old = leader_epoch(&mut client, &topic);
-    assert!(broker.stop().success());
-
-    let broker = command(directory.path()).start();
-    let mut client = WireClient::connect(broker.address());
-    let new = leader_epoch(&mut client, &topic);
-    assert!(old < new, "{old} < {new}");
-    for version in [9, 12, 15, 16, 18] {
-        let (row, endpoints) = ask_at_epoch(&mut client, &topic, version, old);
-        assert_eq!((row.error_code, row.high_watermark), (74, -1), "v{version}");
-        // From version 16 on, the leader and where it is come with the error.
-        let leader = (row.current_leader.leader_id, row.current_leader.leader_epoch, endpoints);
-        assert_eq!(leader, if version < 16 { (-1, -1, 0) } else { (1, new, 1) }, "v{version}");
-        assert_eq!(ask_at_epoch(&mut client, &topic, version, new).0.error_code, 0, "v{version}");
-    }
-    // What was written before keeps its epoch, what comes now has the new one.
-    append(&mut client, &topic, &counted(1));
-    let batches = read_batches(&records_of(&fetch(&mut client, FETCH, &topic, 0, 0)));
-    let epochs: Vec<i32> = batches.iter().map(|batch| batch.header.partition_leader_epoch.0).collect();
-    assert_eq!(epochs, [old, new]);
-    // A reader that was at the end in the old epoch is told nothing new; one that was beyond it, where to go back to.
-    let mut ask = |offset, last_fetched_epoch| {
-        let partition = FetchRequestPartition { last_fetched_epoch, ..fetch_partition(0, offset) };
-        only_row(client.request(12, &fetch_request(&topic, vec![partition]))).diverging_epoch
-    };
-    assert_eq!(ask(3, old).end_offset, -1);
-    let diverging = ask(4, old);
-    assert_eq!((diverging.epoch, diverging.end_offset), (old, 3));
-}
-
-#[test]
-fn a_client_whose_log_parts_from_ours_is_told_where() {
-    let bed = Bed::shared();
-    let topic = bed.topic(1, &[]);
-    let mut client = bed.client();
-    append(&mut client, &topic, &counted(3));
-    let epoch = leader_epoch(&mut client, &topic);
-    let mut ask = |offset, last_fetched_epoch| {
-        let partition = FetchRequestPartition { last_fetched_epoch, ..fetch_partition(0, offset) };
-        only_row(client.request(12, &fetch_request(&topic, vec![partition])))
-    };
-    let row = ask(3, epoch);
-    assert_eq!((row.error_code, row.diverging_epoch.end_offset), (0, -1), "it does not");
-    let row = ask(1, epoch);
-    assert_eq!((row.error_code, row.records.is_empty()), (0, false), "it does not");
-    assert_eq!(ask(3, epoch + 5).error_code, 1, "an epoch that nobody has seen");
-    let row = ask(5, epoch);
-    assert_eq!((row.error_code, row.diverging_epoch.epoch, row.diverging_epoch.end_offset), (0, epoch, 3));
-    assert!(row.records.is_empty());
-}
-
-#[test]
 fn nobody_is_a_replica() {
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);
@@ -485,24 +265,6 @@ fn zstd_is_sent_to_old_clients_too() {
             assert_eq!(row.error_code, 0, "v{version}");
             assert_eq!(read_values(&records_of(&row)), ["0", "1", "2"], "v{version}");
         }
-    }
-}
-
-#[test]
-fn a_deleted_topic_wakes_those_who_wait_for_it() {
-    let bed = Bed::shared();
-    let mut client = bed.client();
-    for version in [12, 13] {
-        let topic = bed.topic(1, &[]);
-        let mut waiting = bed.client();
-        let request =
-            FetchRequest { max_wait_ms: i32::MAX, ..fetch_request(&topic, vec![fetch_partition(0, 0)]) };
-        let id = waiting.send(version, &request);
-        // It waits, or at least it has arrived: answers on one connection come in order, and another may pass it.
-        delete(&mut client, &topic);
-        let row = only_row(waiting.receive::<FetchRequest>(version, id));
-        let expected = if version < 13 { vec![3] } else { vec![3, 100] };
-        assert!(expected.contains(&row.error_code), "v{version}: {}", row.error_code);
     }
 }
 
