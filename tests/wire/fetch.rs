@@ -15,9 +15,9 @@ use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{
     Bed, FETCH, Topic, append, append_to, create_topic, fetch, fetch_partition, fetch_request, is_peer,
-    only_row, produce, records_of, rows, topic_id,
+    leader_epoch, only_row, produce, records_of, rows, topic_id,
 };
-use crate::check::Checks;
+use crate::check::{Checks, kafka, ours};
 
 fn limited(partition: i32, offset: i64, partition_max_bytes: i32) -> FetchRequestPartition {
     FetchRequestPartition { partition_max_bytes, ..fetch_partition(partition, offset) }
@@ -207,13 +207,46 @@ fn records_behind_the_first_batch_may_be_cut_but_never_wrong() {
 }
 
 #[test]
-fn negative_limits_of_a_partition_fail_its_row() {
+fn negative_limits_fail_what_would_be_read() {
     let bed = Bed::shared();
     let topic = bed.topic(2, &[]);
     let mut client = bed.client();
     append(&mut client, &topic, &counted(1));
     let row = only_row(client.request(12, &fetch_request(&topic, vec![limited(0, 0, -1)])));
-    assert_eq!(row.error_code, -1);
+    assert_eq!(row.error_code, -1, "of the partition");
+    for max_bytes in [-1, i32::MIN] {
+        let request = FetchRequest { max_bytes, ..fetch_request(&topic, vec![fetch_partition(0, 0)]) };
+        assert_eq!(only_row(client.request(12, &request)).error_code, -1, "of the request: {max_bytes}");
+    }
+    // Where there is nothing to read it does not matter.
+    for (partition, offset, code) in [(1, 0, 0), (0, 1, 0), (1, 9, 1)] {
+        let request = fetch_request(&topic, vec![limited(partition, offset, -1)]);
+        assert_eq!(only_row(client.request(12, &request)).error_code, code, "partition {partition}");
+        let request = FetchRequest { max_bytes: -1, ..request };
+        assert_eq!(only_row(client.request(12, &request)).error_code, code, "partition {partition}");
+    }
+}
+
+#[test]
+fn nobody_gets_more_than_the_brokers_own_limit() {
+    if is_peer() {
+        return;
+    }
+    let bed = Bed::with(|command| command.set("fetch.max.bytes", 2500));
+    let topic = bed.topic(2, &[]);
+    let mut client = bed.client();
+    for partition in [0, 1] {
+        for _ in 0..3 {
+            append_to(&mut client, &topic, partition, &sized(1000));
+        }
+    }
+    let asked = vec![fetch_partition(0, 0), fetch_partition(1, 0)];
+    let request = FetchRequest { max_bytes: i32::MAX, ..fetch_request(&topic, asked) };
+    assert_eq!(byte_counts(rows(client.request(12, &request))), [(0, 2000), (1, 0)]);
+    // Its first batch comes whole all the same.
+    append(&mut client, &topic, &sized(9000));
+    let request = fetch_request(&topic, vec![fetch_partition(0, 3)]);
+    assert_eq!(byte_counts(rows(client.request(12, &request))), [(0, 9000)]);
 }
 
 #[test]
@@ -236,6 +269,7 @@ fn nobody_is_a_replica() {
     let topic = bed.topic(1, &[]);
     let mut client = bed.client();
     append(&mut client, &topic, &counted(1));
+    let epoch = leader_epoch(&mut client, &topic);
     let mut ask = |version, replica_id| {
         let request = FetchRequest {
             replica_id: if version < 15 { replica_id } else { -1 },
@@ -245,11 +279,19 @@ fn nobody_is_a_replica() {
             },
             ..fetch_request(&topic, vec![fetch_partition(0, 0)])
         };
-        only_row(client.request(version, &request)).error_code
+        let response = client.request(version, &request);
+        let endpoints = response.node_endpoints.len();
+        (only_row(response), endpoints)
     };
-    for version in [12, 15, 18] {
-        assert_eq!(ask(version, 5), 6, "v{version}");
-        assert_eq!(ask(version, -2), 0, "a debugging consumer, v{version}");
+    for version in [12, 15, 16, 18] {
+        let (row, endpoints) = ask(version, 5);
+        assert_eq!((row.error_code, row.high_watermark), (6, -1), "v{version}");
+        assert_eq!(row.aborted_transactions, None, "v{version}");
+        // From version 16 on, the leader comes with the error; from us also where it is.
+        let leader = (row.current_leader.leader_id, row.current_leader.leader_epoch, endpoints);
+        let told = (1, epoch, ours(1, kafka(0)));
+        assert_eq!(leader, if version < 16 { (-1, -1, 0) } else { told }, "v{version}");
+        assert_eq!(ask(version, -2).0.error_code, 0, "a debugging consumer, v{version}");
     }
 }
 

@@ -4,11 +4,12 @@ use ottla_protocol::api::produce::ProduceResponsePartition;
 use ottla_protocol::record::Codec;
 use ottla_testkit::batches::{TestBatch, batch, counted, record};
 use ottla_testkit::process::BrokerProcess;
+use ottla_testkit::wait::wait_for;
 use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{
-    Bed, PRODUCE, Topic, append, command, create_topic, fresh_name, is_peer, now_ms, produce, producer_id,
-    topic_id, values,
+    Bed, PATIENCE, PRODUCE, Topic, append, command, create_topic, fresh_name, is_peer, now_ms, produce,
+    producer_id, topic_id, values,
 };
 use crate::check::{Checks, kafka, ours};
 
@@ -103,6 +104,8 @@ fn a_new_epoch_starts_at_0_and_fences_the_old_one() {
         assert_eq!(producer.send(1, 0, 1), (0, 1));
         assert_eq!(producer.send(0, 1, 1), (47, -1), "the old epoch");
         assert_eq!(producer.send(0, 0, 1), (47, -1), "a duplicate of the old epoch");
+        let row = producer.send_row(counted(1).of_producer(producer.id, 0, 1));
+        assert_eq!(row.log_start_offset, 0, "an error of the log comes with its start");
         assert_eq!(producer.send(5, 0, 1), (0, 2), "epochs may be passed over");
         assert_eq!(producer.send(5, 1, 1), (0, 3));
         assert_eq!(producer.send(i16::MAX, 0, 1), (0, 4), "the largest epoch");
@@ -237,6 +240,24 @@ fn all_five_batches_are_known_after_a_kill() {
 fn all_five_batches_are_known_across_segments() {
     restarted(&[("segment.bytes", "1048576")], |broker| assert!(broker.stop().success()));
     restarted(&[("segment.bytes", "1048576")], BrokerProcess::kill);
+}
+
+#[test]
+fn a_producer_that_was_silent_for_too_long_may_start_anywhere() {
+    if is_peer() {
+        return;
+    }
+    let bed = Bed::with(|command| {
+        command.set("producer.id.expiration.ms", 100).set("producer.id.expiration.check.interval.ms", 10)
+    });
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    let id = producer_id(&mut client);
+    let mut producer = Producer { client: &mut client, topic, id };
+    assert_eq!(producer.send(3, 5, 1), (0, 0));
+    // Not even its epoch is known any more.
+    wait_for("it is forgotten", PATIENCE, || (producer.send(2, 77, 1).0 == 0).then_some(()));
+    assert_eq!(values(producer.client, &producer.topic).len(), 2);
 }
 
 #[test]

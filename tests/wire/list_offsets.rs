@@ -6,10 +6,11 @@ use ottla_protocol::api::list_offsets::{
 use ottla_protocol::record::Codec;
 use ottla_protocol::wire::Str;
 use ottla_testkit::batches::{TestBatch, batch, counted, record};
+use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{
-    Bed, Topic, append, fetch, is_peer, leader_epoch, list_offset, list_offset_at, list_offsets_request,
-    now_ms,
+    Bed, Topic, append, command, create_topic, fetch, fresh_name, is_peer, leader_epoch, list_offset,
+    list_offset_at, list_offsets_request, now_ms,
 };
 use crate::check::Checks;
 
@@ -234,6 +235,29 @@ fn bad_questions_fail_by_themselves() {
             (0, 1, -1),
         );
     }
+}
+
+#[test]
+fn the_leader_epoch_of_before_a_restart_is_fenced() {
+    if is_peer() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let name = fresh_name();
+    let broker = command(directory.path()).start();
+    create_topic(&mut WireClient::connect(broker.address()), &name, 1, &[]);
+    assert!(broker.stop().success());
+    let broker = command(directory.path()).start();
+    let mut client = WireClient::connect(broker.address());
+    let mut request = list_offsets_request(&name, 0, -1);
+    for version in [4, 8, 11] {
+        request.topics[0].partitions[0].current_leader_epoch = 0;
+        let row = &client.request(version, &request).topics[0].partitions[0];
+        assert_eq!(told(row), (74, -1, -1), "v{version}");
+    }
+    // The new epoch is told before anything is written in it.
+    let row = list_offset(&mut client, &name, 0, -1);
+    assert_eq!((told(&row), row.leader_epoch), ((0, 0, -1), 1));
 }
 
 #[test]

@@ -32,4 +32,5 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod retention;
 mod serve;

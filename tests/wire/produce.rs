@@ -247,32 +247,51 @@ fn each_partition_has_its_own_row() {
 fn nobody_but_an_administrator_writes_to_internal_topics() {
     let bed = Bed::shared();
     let mut client = bed.client();
-    let name = Str::from("__consumer_offsets");
-    let ask = MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic {
-            name: Some(name.clone()),
-            ..MetadataRequestTopic::default()
-        }]),
-        ..MetadataRequest::default()
-    };
-    let id = wait_for("the topic is there", PATIENCE, || {
-        let row = client.request(12, &ask).topics.remove(0);
-        assert!(row.is_internal);
-        (row.error_code == 0).then_some(row.topic_id)
-    });
-    let topic = Topic { name, id };
-    for version in [12, 13] {
-        let row = produce(&mut client, version, &topic, 3, counted(1).to_bytes());
-        assert_eq!(outcome(&row), (17, Unknown), "v{version}");
-    }
     let mut admin = bed.client().named(Some("__admin_client"));
-    if is_peer() {
-        // Kafka creates fifty partitions one after the other.
-        wait_for("the partition is led", PATIENCE, || {
-            (list_offset(&mut client, &topic.name, 3, -1).error_code == 0).then_some(())
+    for name in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+        let name = Str::from(name);
+        let ask = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(name.clone()),
+                ..MetadataRequestTopic::default()
+            }]),
+            ..MetadataRequest::default()
+        };
+        let id = wait_for("the topic is there", PATIENCE, || {
+            let row = client.request(12, &ask).topics.remove(0);
+            assert!(row.is_internal);
+            (row.error_code == 0).then_some(row.topic_id)
         });
+        let topic = Topic { name, id };
+        for version in [12, 13] {
+            let row = produce(&mut client, version, &topic, 3, counted(1).to_bytes());
+            assert_eq!(outcome(&row), (17, Unknown), "{} v{version}", topic.name);
+        }
+        if is_peer() {
+            // Kafka creates fifty partitions one after the other.
+            wait_for("the partition is led", PATIENCE, || {
+                (list_offset(&mut client, &topic.name, 3, -1).error_code == 0).then_some(())
+            });
+        }
+        append_to(&mut admin, &topic, 3, &batch([keyed("key", "value")]));
     }
-    append_to(&mut admin, &topic, 3, &batch([keyed("key", "value")]));
+    // The metadata's own topic is nobody's to write to.
+    let metadata = Topic { name: Str::from("__cluster_metadata"), id: TopicId::ZERO };
+    for client in [&mut client, &mut admin] {
+        let row = produce(client, 12, &metadata, 0, counted(1).to_bytes());
+        assert_eq!(outcome(&row), (3, Unknown));
+    }
+}
+
+#[test]
+fn one_replica_is_enough_however_many_the_topic_asks_for() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    // More in-sync replicas are never required than there are replicas.
+    for replicas in ["2", "5"] {
+        let topic = bed.topic(1, &[("min.insync.replicas", replicas)]);
+        assert_eq!(append_to(&mut client, &topic, 0, &counted(1)), 0, "{replicas}");
+    }
 }
 
 #[test]

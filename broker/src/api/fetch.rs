@@ -45,7 +45,7 @@ struct Found {
     last_stable_offset: i64,
     log_start: i64,
     diverging: Option<FetchResponseDivergingEpoch>,
-    /// The leader epoch that a client does not know yet.
+    /// The leader epoch, where the client seems not to know it.
     newer_epoch: Option<LeaderEpoch>,
     records: Option<reader::Records>,
 }
@@ -58,9 +58,12 @@ impl Found {
 
 /// What holds for the whole request.
 struct Limits {
-    bytes_max: u64,
+    /// None if the request's is negative: then no record can be read.
+    bytes_max: Option<u64>,
     bytes_min: u64,
     bound: UpperBound,
+    /// Whether another broker asks, as a follower.
+    is_from_replica: bool,
 }
 
 impl Handlers {
@@ -77,7 +80,6 @@ impl Handlers {
         if !matches!(request.isolation_level, 0 | 1) {
             return encode(header, &every_row_failed(&request, ErrorCode::UnknownServerError));
         }
-        let replica_id = request.replica_id.max(request.replica_state.replica_id);
         let limits = self.limits(&request);
         let deadline =
             self.clock.now().after(Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)));
@@ -92,7 +94,7 @@ impl Handlers {
                 return encode(header, &response);
             }
         };
-        let mut entries = self.entries(std::mem::take(&mut context.partitions), 0 <= replica_id);
+        let mut entries = self.entries(std::mem::take(&mut context.partitions));
         self.look_and_wait(connection, &mut entries, &limits, deadline).await;
 
         let answered: Vec<AnsweredEnds> = entries.iter().map(Entry::answered).collect();
@@ -126,19 +128,20 @@ impl Handlers {
 
     fn limits(&self, request: &FetchRequest) -> Limits {
         let bytes_max =
-            request.max_bytes.clamp(0, i32::try_from(self.config.limits.fetch_bytes_max).unwrap_or(i32::MAX));
+            request.max_bytes.min(i32::try_from(self.config.limits.fetch_bytes_max).unwrap_or(i32::MAX));
         Limits {
-            bytes_max: u64::try_from(bytes_max).expect("clamped above 0"),
+            bytes_max: u64::try_from(bytes_max).ok(),
             bytes_min: u64::try_from(request.min_bytes.min(bytes_max)).unwrap_or(0),
             bound: if request.isolation_level == 1 {
                 UpperBound::LastStableOffset
             } else {
                 UpperBound::HighWatermark
             },
+            is_from_replica: 0 <= request.replica_id.max(request.replica_state.replica_id),
         }
     }
 
-    fn entries(&self, partitions: Vec<FetchPartition>, from_replica: bool) -> Vec<Entry> {
+    fn entries(&self, partitions: Vec<FetchPartition>) -> Vec<Entry> {
         let mut last: Option<(TopicRef, Option<Arc<crate::replication::TopicEntry>>)> = None;
         partitions
             .into_iter()
@@ -152,8 +155,6 @@ impl Handlers {
                 }
                 let topic = last.as_ref().and_then(|(_, topic)| topic.as_ref());
                 let partition = match (topic, &asked.topic) {
-                    // No broker with this id replicates anything from here.
-                    (Some(_), _) if from_replica => Err(ErrorCode::NotLeaderOrFollower),
                     (Some(topic), _) => {
                         topic.partition(asked.index).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
                     }
@@ -244,9 +245,10 @@ impl Handlers {
             let newer = (error == ErrorCode::FencedLeaderEpoch).then_some(leader_epoch);
             return Found { newer_epoch: newer, ..failed(error, true) };
         }
-        let Ok(partition_bytes_max) = u64::try_from(entry.asked.max_bytes) else {
-            return failed(ErrorCode::UnknownServerError, true);
-        };
+        if limits.is_from_replica {
+            // No broker with that id replicates anything from here.
+            return Found { newer_epoch: Some(leader_epoch), ..failed(ErrorCode::NotLeaderOrFollower, true) };
+        }
         let checks_epoch = 0 <= entry.asked.last_fetched_epoch;
         let high_watermark = partition.high_watermark();
         if entry.asked.fetch_offset == high_watermark.0 && !checks_epoch {
@@ -266,14 +268,20 @@ impl Handlers {
         if checks_epoch && let Some(found) = diverging(&log, entry, partition.leader_epoch()) {
             return found;
         }
+        let own_bytes_max = u64::try_from(entry.asked.max_bytes).ok();
+        let bytes_max = own_bytes_max.zip(limits.bytes_max);
         let request = ReadRequest {
             from: Offset(entry.asked.fetch_offset),
-            max_bytes: partition_bytes_max.min(limits.bytes_max.saturating_sub(total)),
+            max_bytes: bytes_max.map_or(0, |(own, all)| own.min(all.saturating_sub(total))),
             at_least_one_batch: total == 0,
             bound: limits.bound,
             hint: None,
         };
         match reader::read(&log, &request).await {
+            // Only where there is something to read, as in Kafka.
+            Ok(slice) if bytes_max.is_none() && 0 < slice.records.len() => {
+                failed(ErrorCode::UnknownServerError, true)
+            }
             Ok(slice) => {
                 if let Some(place) = slice.damage {
                     self.shards.report_damage(partition, place).await;

@@ -7,7 +7,7 @@ use crate::bed::{
     Bed, append, append_to, fetch_partition, fetch_request, leader_epoch, only_row, records_of, rows,
 };
 
-use super::{byte_counts, delete};
+use super::{byte_counts, delete, limited};
 
 #[test]
 fn a_wait_ends_with_the_first_bytes() {
@@ -71,6 +71,26 @@ fn a_wait_for_more_than_the_limit_is_over_at_the_limit() {
         ..fetch_request(&topic, vec![fetch_partition(0, 0)])
     };
     assert_eq!(byte_counts(rows(client.request(12, &request))), [(0, 2000)]);
+}
+
+#[test]
+fn a_partitions_own_limit_does_not_shorten_the_wait() {
+    let bed = Bed::shared();
+    let topic = bed.topic(2, &[]);
+    let mut client = bed.client();
+    let mut waiting = bed.client();
+    for _ in 0..3 {
+        append(&mut client, &topic, &sized(1000));
+    }
+    // It gets no more than 1000 bytes of partition 0, however long it waits.
+    let request = FetchRequest {
+        max_wait_ms: i32::MAX,
+        min_bytes: 2000,
+        ..fetch_request(&topic, vec![limited(0, 0, 1000), fetch_partition(1, 0)])
+    };
+    let id = waiting.send(12, &request);
+    append_to(&mut client, &topic, 1, &sized(1000));
+    assert_eq!(byte_counts(rows(waiting.receive::<FetchRequest>(12, id))), [(0, 1000), (1, 1000)]);
 }
 
 #[test]

@@ -327,6 +327,18 @@ fn what_only_looks_odd_is_accepted() {
 }
 
 #[test]
+fn attribute_bits_that_mean_nothing_are_kept() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    for bits in [1 << 6, 1 << 7, 1 << 14, i16::MIN] {
+        let offset = append(&mut client, &topic, &TestBatch { attributes: bits, ..counted(1) });
+        let fetched = records_of(&fetch(&mut client, FETCH, &topic, 0, offset));
+        assert_eq!(fetched[21..23], bits.to_be_bytes(), "{bits:#06x}");
+    }
+}
+
+#[test]
 fn every_codec_comes_back_byte_for_byte() {
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);

@@ -100,11 +100,14 @@ fn the_time_of_appending_replaces_the_producers() {
     let row = produce(&mut client, PRODUCE, &topic, 0, sent.to_bytes());
     assert_eq!(row.error_code, 32);
     assert!(!row.record_errors.is_empty());
-    // Where timestamps are the producer's, the bit is taken away.
+    // Where timestamps are the producer's, the bit is taken away, and the header's maximum is believed.
     let topic = bed.topic(1, &[]);
+    let now = now_ms();
+    let sent = TestBatch { max_timestamp: Some(now + 5), ..sent }.at(now);
     append(&mut client, &topic, &sent);
     let read = read_batches(&records_of(&fetch(&mut client, FETCH, &topic, 0, 0)));
     assert_eq!(read[0].header.attributes.timestamp_type(), TimestampType::CreateTime);
+    assert_eq!(read[0].header.max_timestamp, now + 5);
 }
 
 #[test]
