@@ -41,8 +41,10 @@ use ottla_protocol::record::{BatchBuilder, Codec, Compression, NewRecord};
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::{FramePiece, Reader, Str};
 
-/// Partitions in one Produce or CreateTopics request, or topics in one DeleteTopics request.
+/// Partitions in one Produce request, or topics in one request that creates or deletes.
 const PER_REQUEST: usize = 1000;
+/// How many partitions one request may create.
+const CREATED_PER_REQUEST: usize = 10_000;
 /// Starts of which the median counts.
 const STARTS: usize = 7;
 /// How long anything may take before it counts as stuck.
@@ -339,7 +341,8 @@ impl Client {
     }
 
     fn create(&mut self, topics: &[Topic]) {
-        for some in topics.chunks(PER_REQUEST) {
+        let most = topics.iter().map(|topic| topic.partitions).max().unwrap_or(1);
+        for some in topics.chunks((CREATED_PER_REQUEST / most).clamp(1, PER_REQUEST)) {
             let row = |topic: &Topic| CreateTopicsRequestTopic {
                 name: Str::copy_of(&topic.name),
                 num_partitions: i32::try_from(topic.partitions).expect("few partitions"),
