@@ -279,7 +279,7 @@ impl Handlers {
         };
         match reader::read(&log, &request).await {
             // Only where there is something to read, as in Kafka.
-            Ok(slice) if bytes_max.is_none() && 0 < slice.records.len() => {
+            Ok(slice) if bytes_max.is_none() && !slice.records.is_empty() => {
                 failed(ErrorCode::UnknownServerError, true)
             }
             Ok(slice) => {
