@@ -15,13 +15,14 @@ use crate::log::producer_state::BatchIdentity;
 pub(super) struct TurnedAway(BTreeMap<ProducerId, (ProducerEpoch, i32)>);
 
 impl TurnedAway {
-    /// Notes a batch that was turned away, unless one of the same epoch was before it.
+    /// Notes a batch that was turned away, unless one of the same epoch that comes before it is noted. They need not
+    /// come here in order: one that waits for its log to open may be turned away after those that follow it.
     pub(super) fn note(&mut self, id: ProducerId, epoch: ProducerEpoch, sequence: i32) {
         if id == ProducerId::NONE {
             return;
         }
         let first = self.0.entry(id).or_insert((epoch, sequence));
-        if first.0 < epoch {
+        if first.0 < epoch || first.0 == epoch && comes_before(sequence, first.1) {
             *first = (epoch, sequence);
         }
     }
@@ -30,7 +31,7 @@ impl TurnedAway {
     /// and then the log decides.
     pub(super) fn overtakes(&mut self, batch: &BatchIdentity, is_known: bool) -> bool {
         let Some((epoch, sequence)) = self.0.get(&batch.producer_id).copied() else { return false };
-        if !is_known && batch.producer_epoch == epoch && batch.base_sequence != sequence {
+        if !is_known && batch.producer_epoch == epoch && comes_before(sequence, batch.base_sequence) {
             return true;
         }
         self.0.remove(&batch.producer_id);
@@ -41,6 +42,13 @@ impl TurnedAway {
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// Whether `one` comes before `other`. Sequences go on from 2³¹−1 to 0, and what is under way at a time is far less
+/// than half of them.
+fn comes_before(one: i32, other: i32) -> bool {
+    let ahead = other.wrapping_sub(one) & i32::MAX;
+    0 < ahead && ahead < 1 << 30
 }
 
 #[cfg(test)]
@@ -63,6 +71,21 @@ mod tests {
             turned_away.note(ProducerId(*id), ProducerEpoch(*epoch), *sequence);
         }
         turned_away
+    }
+
+    #[test]
+    fn the_first_one_may_still_wait_when_the_next_is_turned_away() {
+        assert!(!turned_away(&[(1, 0, 4)]).overtakes(&batch(1, 0, 0), false));
+        let mut both = turned_away(&[(1, 0, 4), (1, 0, 0)]);
+        assert!(both.overtakes(&batch(1, 0, 4), false));
+        assert!(!both.overtakes(&batch(1, 0, 0), false));
+    }
+
+    #[test]
+    fn sequences_go_on_at_zero() {
+        let last = i32::MAX;
+        assert!(turned_away(&[(1, 0, 0), (1, 0, last)]).overtakes(&batch(1, 0, 0), false));
+        assert!(!turned_away(&[(1, 0, 0), (1, 0, last)]).overtakes(&batch(1, 0, last), false));
     }
 
     #[test]
