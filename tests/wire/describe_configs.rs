@@ -166,6 +166,25 @@ fn a_brokers_configs_are_its_own_to_tell() {
 }
 
 #[test]
+fn a_groups_configs_show_what_gives_their_defaults() {
+    let bed = Bed::shared();
+    let result = describe(&mut bed.client(), resource(GROUP, "g", None));
+    assert_eq!((result.error_code, result.configs.len()), (0, 17));
+    let synonyms = |name: &str| -> Vec<(String, Option<String>, i8)> {
+        let rows = config(&result, name).synonyms.iter();
+        rows.map(|row| (row.name.to_string(), row.value.as_ref().map(ToString::to_string), row.source))
+            .collect()
+    };
+    let default = |name: &str, value: &str| vec![(name.to_owned(), Some(value.to_owned()), DEFAULT_SOURCE)];
+    assert_eq!(
+        synonyms("consumer.session.timeout.ms"),
+        default("group.consumer.session.timeout.ms", "45000")
+    );
+    // No broker key is behind this one.
+    assert_eq!(synonyms("share.auto.offset.reset"), default("share.auto.offset.reset", "latest"));
+}
+
+#[test]
 fn resources_that_are_not_there() {
     let bed = Bed::shared();
     let mut client = bed.client();

@@ -118,7 +118,15 @@ pub fn describe_group(
     if name.is_empty() {
         return Err(InvalidResource::NoName { kind: "group" });
     }
-    Ok(describe_overridable(group_keys(), Source::Group, layers, overrides, wanted))
+    let mut rows = describe_overridable(group_keys(), Source::Group, layers, overrides, wanted);
+    for row in &mut rows {
+        // Without a broker key behind it, a group's key shows its own default.
+        if let Some(key) = group_keys().get(&*row.name).filter(|key| key.synonym.is_none()) {
+            let value = key.default.map(str::to_owned);
+            row.synonyms.push(Synonym { name: key.name, value, source: Source::Default });
+        }
+    }
+    Ok(rows)
 }
 
 /// The configs of a client metrics subscription, which need not exist.
@@ -409,8 +417,8 @@ mod tests {
         assert_eq!(rows.len(), 17);
         assert!(rows.iter().all(|row| row.source == Source::Default));
         let find = |name: &str| rows.iter().find(|row| row.name == name).map(show).unwrap();
-        assert_eq!(find("share.auto.offset.reset"), "latest 5 []");
-        assert_eq!(find("share.renew.acknowledge.enable"), "true 5 []");
+        assert_eq!(find("share.auto.offset.reset"), "latest 5 [share.auto.offset.reset=latest 5]");
+        assert_eq!(find("share.renew.acknowledge.enable"), "true 5 [share.renew.acknowledge.enable=true 5]");
         assert_eq!(
             find("consumer.session.timeout.ms"),
             "45000 5 [group.consumer.session.timeout.ms=45000 5]"
