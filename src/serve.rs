@@ -29,7 +29,7 @@ pub(crate) struct ServeArguments {
     /// A configuration: TOML with Kafka's keys quoted, or a Kafka server.properties
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Set one key; goes before the file
+    /// Set one key, over the file; may be given many times
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// How much to say: error, warn, info, debug or trace
@@ -126,8 +126,14 @@ fn introduce(broker: &Broker, policy: FlushPolicy) {
         }
     }
     if broker.is_first_start() {
+        // On every interface is where a broker listens, and nowhere to connect to.
+        let near = if address.ip().is_unspecified() {
+            format!("localhost:{}", address.port())
+        } else {
+            address.to_string()
+        };
         info!(
-            "a new data directory; try:  kcat -b {address} -t first -P   and then   kcat -b {address} -t first -C"
+            "a new data directory; try:  kcat -b {near} -t first -P   and then   kcat -b {near} -t first -C"
         );
     }
 }

@@ -6,8 +6,8 @@ use super::{Key, boolean, int, long, string};
 const ALONE: &str = "a node alone has no peers";
 const GROUPS: &str = "groups are not there yet";
 const AUTHORIZER: &str = "authorization is not there yet, so everybody could do everything";
-const REMOVED: &str = "Kafka 4.0 removed it: delete the line";
-const ZOOKEEPER: &str = "there is no ZooKeeper here, nor in Kafka since 4.0: delete the line";
+const REMOVED: &str = "Kafka 4.0 removed it";
+const ZOOKEEPER: &str = "there is no ZooKeeper here, nor in Kafka since 4.0";
 
 pub(super) const KEYS: &[Key] = &[
     boolean("allow.everyone.if.no.acl.found").default("false").refused(AUTHORIZER),
