@@ -135,6 +135,45 @@ fn a_frame_that_makes_no_progress_is_given_up() {
 }
 
 #[test]
+fn thousands_of_slow_clients_hold_nobody_up_and_are_given_up() {
+    if is_peer() {
+        return;
+    }
+    many_sockets();
+    let (bed, before) =
+        warm(&[("ottla.request.read.timeout.ms", "3000"), ("socket.listen.backlog.size", "1000")]);
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    // The broker keeps half of its descriptors for its logs.
+    let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be read");
+    let count = usize::try_from(descriptors / 4).expect("small").min(5_000);
+    let mut slow: Vec<WireClient> = (0..count).map(|_| bed.client()).collect();
+    for slow in &mut slow {
+        slow.try_send_bytes(&(90_i32 << 20).to_be_bytes()).expect("the connection is open");
+    }
+    let mut most = before;
+    for round in 0..5 {
+        for slow in &mut slow {
+            // It may have been given up already, where the machine is slower than its clients.
+            let _closed = slow.try_send_bytes(&[7]);
+        }
+        for number in 0..20 {
+            let offset = append(&mut client, &topic, &batch([record("x")]));
+            assert_eq!(offset, round * 20 + number);
+            assert_eq!(fetch(&mut client, 12, &topic, 0, offset).error_code, 0);
+        }
+        most = most.max(bed.process().resident_kib());
+    }
+    let each = (most - before) / u64::try_from(count).expect("small");
+    assert!(each < 20, "{each} KiB for each of {count} connections");
+    let open = format!("/proc/{}/fd", bed.process().id());
+    wait_for("those that send nothing more are given up", PATIENCE, || {
+        (std::fs::read_dir(&open).expect("the process runs").count() < 100).then_some(())
+    });
+    assert!(client.is_served());
+}
+
+#[test]
 fn connections_that_ask_nothing_are_closed_and_those_that_wait_are_not() {
     if is_peer() {
         return;
