@@ -94,7 +94,8 @@ async fn serve(config: BrokerConfig, descriptors: u64, runtime: Runtime) -> Resu
         end = broker.ended() => {
             error!("the broker has failed: {end}");
             let _already_failed = broker.stop().await;
-            return Err(Failure::Failed(end.to_string()));
+            let what_to_do = "once that is mended start the broker again: it looks at every log first";
+            return Err(Failure::Failed(format!("{end}; {what_to_do}")));
         }
         _ = interrupt.recv() => info!("stopping (interrupted; again to stop at once)"),
         _ = terminate.recv() => info!("stopping (terminated)"),
