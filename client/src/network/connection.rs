@@ -1,0 +1,222 @@
+//! One connection: requests leave in the order of the calls, answers come back in that order.
+//!
+//! Invariants: at most `max_in_flight_requests` requests are unanswered, so every queue here is bounded by that; and
+//! a connection that broke its order, its peace or a time-out is never used again. A call may be dropped at any
+//! moment: before its turn the request is not sent, after it the answer is taken off the wire and thrown away.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use ottla_protocol::api::api_versions::{self, ApiVersionsRequest};
+use ottla_protocol::api::{Message, Request};
+use ottla_protocol::frame;
+use ottla_protocol::wire::{FramePiece, Reader, Str};
+use ottla_runtime::{Clock, ConnectionReader, ConnectionWriter, Runtime, TaskHandle};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::negotiate::{self, BrokerVersions, Negotiated};
+use crate::config::ClientConfig;
+use crate::error::RequestError;
+
+/// The longest answer that is believed to be one.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A connection to a broker whose versions are known. Dropped, it closes.
+pub struct Connection {
+    client_id: Str,
+    request_timeout: Duration,
+    clock: Clock,
+    versions: BrokerVersions,
+    turns: Arc<Semaphore>,
+    /// As long as the requests in flight are many, so that it is never full for one whose turn it is.
+    frames: mpsc::Sender<Vec<FramePiece>>,
+    waiting: Arc<Mutex<Waiting>>,
+    reader: TaskHandle,
+    writer: TaskHandle,
+}
+
+/// Who waits for an answer, in order.
+#[derive(Default)]
+struct Waiting {
+    closed: bool,
+    next_correlation: i32,
+    queue: VecDeque<Asked>,
+}
+
+/// A request without an answer yet. It keeps its turn until the answer is there, whether or not anybody waits.
+struct Asked {
+    correlation: i32,
+    answer: oneshot::Sender<Bytes>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Takes a stream and agrees on versions.
+    pub(crate) async fn start(
+        runtime: &Runtime,
+        config: &ClientConfig,
+        stream: ottla_runtime::Connection,
+    ) -> Result<Connection, RequestError> {
+        let in_flight = config.max_in_flight_requests.clamp(1, Semaphore::MAX_PERMITS);
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let (frames, to_send) = mpsc::channel(in_flight);
+        let writer = runtime.spawner.spawn("client-writer", write(stream.writer, to_send, waiting.clone()));
+        let reader = runtime.spawner.spawn("client-reader", read(stream.reader, waiting.clone()));
+        let mut connection = Connection {
+            client_id: Str::copy_of(&config.client_id),
+            request_timeout: config.request_timeout,
+            clock: runtime.clock.clone(),
+            versions: BrokerVersions::default(),
+            turns: Arc::new(Semaphore::new(in_flight)),
+            frames,
+            waiting,
+            reader,
+            writer,
+        };
+        connection.versions = connection.negotiate().await?;
+        Ok(connection)
+    }
+
+    /// What the broker has.
+    pub fn versions(&self) -> &BrokerVersions {
+        &self.versions
+    }
+
+    /// Whether it is of no use any more.
+    pub fn is_closed(&self) -> bool {
+        self.waiting.lock().closed
+    }
+
+    /// Sends a request in the highest version that both sides have, and waits for its answer. Not for a Produce
+    /// with `acks` 0, which has no answer.
+    pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response, RequestError> {
+        let api = R::API;
+        let version = self.versions.version_of(api).ok_or(RequestError::UnsupportedApi { api: api.name })?;
+        let unreadable = |cause| RequestError::Unreadable { api: api.name, cause };
+        let mut reader = Reader::new(self.exchange(request, version).await?);
+        frame::decode_response_header(&mut reader, api, version).map_err(unreadable)?;
+        <R::Response as Message>::decode(&mut reader, version).map_err(unreadable)
+    }
+
+    async fn negotiate(&self) -> Result<BrokerVersions, RequestError> {
+        let request = ApiVersionsRequest {
+            client_software_name: Str::from_static("ottla"),
+            client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
+        };
+        let mut version = api_versions::API.served.last;
+        loop {
+            let frame = self.exchange(&request, version).await?;
+            let unreadable = |cause| RequestError::Unreadable { api: api_versions::API.name, cause };
+            match negotiate::on_answer(frame, version).map_err(unreadable)? {
+                Negotiated::Versions(versions) => return Ok(versions),
+                Negotiated::AskAgain(lower) => version = lower,
+                Negotiated::Refused(code) => return Err(RequestError::Refused { code }),
+            }
+        }
+    }
+
+    /// The frame that answers. The time-out counts from when the request's turn has come.
+    async fn exchange<R: Request>(&self, request: &R, version: i16) -> Result<Bytes, RequestError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| RequestError::Disconnected)?;
+        let answer = self.send(request, version, turn)?;
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|_gone| RequestError::Disconnected),
+            () = self.clock.sleep(self.request_timeout) => {
+                // Later answers stand behind this one, so that the connection is of no use to anybody.
+                self.close();
+                Err(RequestError::TimedOut { after: self.request_timeout })
+            }
+        }
+    }
+
+    /// Gives the request its place in the order. One lock spans the number, the queue and the channel, so that all
+    /// three have the same order.
+    fn send<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<oneshot::Receiver<Bytes>, RequestError> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err(RequestError::Disconnected);
+        }
+        let correlation = waiting.next_correlation;
+        let frame = frame::encode_request(request, version, correlation, Some(self.client_id.clone()))?;
+        self.frames.try_send(frame).map_err(|_gone| RequestError::Disconnected)?;
+        waiting.next_correlation = correlation.wrapping_add(1);
+        let (answer, receiver) = oneshot::channel();
+        waiting.queue.push_back(Asked { correlation, answer, _turn: turn });
+        Ok(receiver)
+    }
+
+    fn close(&self) {
+        self.waiting.lock().close();
+        self.reader.abort();
+        self.writer.abort();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Waiting {
+    /// Whoever waits is told that no answer comes.
+    fn close(&mut self) {
+        self.closed = true;
+        self.queue.clear();
+    }
+}
+
+async fn write(
+    mut writer: Box<dyn ConnectionWriter>,
+    mut frames: mpsc::Receiver<Vec<FramePiece>>,
+    waiting: Arc<Mutex<Waiting>>,
+) {
+    while let Some(frame) = frames.recv().await {
+        let pieces = frame.into_iter().filter_map(|piece| match piece {
+            FramePiece::Bytes(bytes) => Some(bytes),
+            // Only a fetch's answer has file ranges.
+            FramePiece::External { .. } => None,
+        });
+        if writer.write_all(&pieces.collect::<Vec<_>>()).await.is_err() {
+            waiting.lock().close();
+            return;
+        }
+    }
+}
+
+async fn read(mut reader: Box<dyn ConnectionReader>, waiting: Arc<Mutex<Waiting>>) {
+    while let Ok(frame) = read_frame(reader.as_mut()).await {
+        let asked = waiting.lock().queue.pop_front();
+        let correlation = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+        match asked {
+            Some(asked) if correlation == Some(asked.correlation) => {
+                // Whoever asked may not be interested any more.
+                let _unheard = asked.answer.send(frame);
+            }
+            // It answers what nobody asked.
+            _ => break,
+        }
+    }
+    waiting.lock().close();
+}
+
+async fn read_frame(reader: &mut dyn ConnectionReader) -> io::Result<Bytes> {
+    let mut length = BytesMut::with_capacity(4);
+    reader.read_exact(&mut length, 4).await?;
+    let length = length.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    let length = length.filter(|length| *length <= ANSWER_BYTES_MAX).ok_or(io::ErrorKind::InvalidData)?;
+    let mut frame = BytesMut::new();
+    reader.read_exact(&mut frame, length).await?;
+    Ok(frame.freeze())
+}

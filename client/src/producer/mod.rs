@@ -1,0 +1,3 @@
+//! The producer's decisions.
+
+pub mod partitioner;
