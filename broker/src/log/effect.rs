@@ -53,7 +53,8 @@ pub enum LogEffect {
         /// The bytes.
         range: Range<u64>,
     },
-    /// Give back the space that was reserved beyond the log's end. Only while no write of that segment is under way.
+    /// Give back the space that was reserved beyond the log's end. Only while no write of that segment is under way, and
+    /// none comes before this is answered by [`LogEvent::Trimmed`].
     Trim {
         /// The segment.
         base: Offset,
@@ -155,6 +156,11 @@ pub enum LogEvent {
         base: Offset,
         /// Whether the space is there.
         result: Result<(), std::io::ErrorKind>,
+    },
+    /// Giving back space ended, for better or worse; what could not be given back comes back with the segment's end.
+    Trimmed {
+        /// The segment.
+        base: Offset,
     },
     /// The index files hold all entries.
     IndexesFlushed,

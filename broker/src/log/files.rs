@@ -155,9 +155,12 @@ impl LogFiles {
                 self.file_of(base).preallocate(range, Box::new(done));
             }
             LogEffect::Trim { base, size } => {
-                // It gives back space; if it can't, the space comes back with the segment's end.
-                let token = self.under_way.clone();
-                self.file_of(base).truncate(size, Box::new(move |_ignored| drop(token)));
+                let (sink, token) = (Arc::clone(sink), self.under_way.clone());
+                let done = move |_ignored| {
+                    sink(LogEvent::Trimmed { base });
+                    drop(token);
+                };
+                self.file_of(base).truncate(size, Box::new(done));
             }
             LogEffect::NoteBatches { base, batches } => self.note_batches(base, &batches, sink),
             LogEffect::Seal { base, size } => self.seal(base, size),

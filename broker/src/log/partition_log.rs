@@ -13,6 +13,7 @@ mod active;
 mod lazy_marks;
 mod rest;
 mod retiring;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +25,11 @@ use ottla_protocol::record::BatchHeader;
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::MonotonicTime;
 
-use self::active::{Active, Spare};
+use self::active::Active;
 use self::lazy_marks::LazyMarks;
 use self::rest::Preparing;
 use self::retiring::Retiring;
+use self::space::Spare;
 use super::batch_validation::ValidatedBatch;
 use super::durability::Durability;
 use super::effect::{LogEffect, LogEvent, NewNames, SegmentSummary, StorageFailure};
@@ -132,6 +134,8 @@ pub struct PartitionLog {
     in_flight: Option<InFlight>,
     /// Space reserved for segments that are sealed and not yet written to their end.
     spare: VecDeque<Spare>,
+    /// Segments whose files are being cut to their length.
+    trimming: Vec<Offset>,
     durability: Durability,
     lazy_marks: LazyMarks,
     /// Ends of batches that the high watermark has not reached, oldest first.
@@ -177,6 +181,7 @@ impl PartitionLog {
             queue: WriteQueue::default(),
             in_flight: None,
             spare: VecDeque::new(),
+            trimming: Vec::new(),
             durability: Durability::new(end.offset, active_base),
             lazy_marks: LazyMarks::default(),
             boundaries: VecDeque::new(),
@@ -306,6 +311,7 @@ impl PartitionLog {
                 let result = result.map_err(std::io::Error::from);
                 self.on_preallocated(base, &result);
             }
+            LogEvent::Trimmed { base } => self.trimming.retain(|trimming| *trimming != base),
             LogEvent::IndexFull { base } => self.active.index_is_full |= base == self.active.base,
             LogEvent::IndexesFlushed => self.preparing.on_indexes_flushed(),
             LogEvent::EpochsWritten => self.preparing.on_epochs_written(),
@@ -488,47 +494,11 @@ impl PartitionLog {
         ends.safe_end = ends.safe_end.max(safe);
     }
 
-    /// Space ahead of the writes, where the partition's rate is worth it.
-    fn reserve_ahead(&mut self, now: MonotonicTime, end: EndPlace) {
-        if end.base == self.active.base {
-            let limit = u64::from(self.config.segment_bytes);
-            if let Some(range) = self.active.preallocation.on_append(now, end.position, limit, &self.budget) {
-                self.effects.push(LogEffect::Preallocate { base: end.base, range });
-            }
-        } else {
-            self.trim_spare();
-        }
-    }
-
-    fn on_preallocated(&mut self, base: Offset, result: &std::io::Result<()>) {
-        if base == self.active.base {
-            self.active.preallocation.on_answer(result, &self.budget);
-        } else if let Some(spare) = self.spare.iter_mut().find(|spare| spare.base == base) {
-            spare.preallocation.on_answer(result, &self.budget);
-        }
-    }
-
-    /// Gives back what is left of the space reserved for sealed segments, once they are written to their end.
-    fn trim_spare(&mut self) {
-        let log_end = self.log_end;
-        let is_written = |spare: &mut Spare| {
-            spare.base < log_end.base || (spare.base == log_end.base && spare.size == log_end.position)
-        };
-        while let Some(mut spare) = self.spare.pop_front_if(is_written) {
-            if spare.preallocation.give_back(&self.budget).is_some() {
-                self.effects.push(LogEffect::Trim { base: spare.base, size: spare.size });
-            }
-        }
-    }
-
     fn fail(&mut self, failure: StorageFailure) {
         self.queue.clear();
         self.in_flight = None;
         self.effects.clear();
-        self.active.preallocation.give_back(&self.budget);
-        for mut spare in self.spare.drain(..) {
-            spare.preallocation.give_back(&self.budget);
-        }
+        self.give_up_space();
         // The first failure is the cause; later ones are its consequences.
         self.failure.get_or_insert(failure);
     }
@@ -554,9 +524,9 @@ impl PartitionLog {
     }
 
     /// Whether the segment's file is open. Several may be on their way at once: a segment can be full before its file
-    /// is there.
+    /// is there. And nothing may be cutting it: a cut that comes after the write would take what was written.
     fn can_write(&self, base: Offset) -> bool {
-        !self.opening.contains(&base)
+        !self.opening.contains(&base) && !self.trimming.contains(&base)
     }
 }
 

@@ -115,6 +115,11 @@ impl Preallocation {
         }
     }
 
+    /// Whether a range was asked for and has not been answered.
+    pub fn is_asking(&self) -> bool {
+        self.is_asking
+    }
+
     /// Gives up what was not used: the segment is rolled, closed or idle. Returns the length to truncate the file
     /// to, which is its length and frees what lies behind, or `None` if nothing was asked for.
     pub fn give_back(&mut self, budget: &PreallocationBudget) -> Option<u64> {

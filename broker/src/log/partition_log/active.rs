@@ -21,14 +21,6 @@ pub(super) struct Active {
     opened_at: MonotonicTime,
 }
 
-/// Space that a sealed segment may hold beyond its end.
-#[derive(Debug)]
-pub(super) struct Spare {
-    pub(super) base: Offset,
-    pub(super) size: u64,
-    pub(super) preallocation: Preallocation,
-}
-
 impl Active {
     /// A segment of so many bytes. `first_timestamp` is its first batch's largest, if that has one.
     pub(super) fn opened(

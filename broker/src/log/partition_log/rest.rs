@@ -69,6 +69,7 @@ impl PartitionLog {
             && self.queue.is_empty()
             && self.in_flight.is_none()
             && self.opening.is_empty()
+            && self.space_is_settled()
             && high_watermark == log_end
             && durable_end == log_end
             && self.durability.all_names_durable()
@@ -81,10 +82,7 @@ impl PartitionLog {
         }
         self.write_epochs();
         self.flush_indexes();
-        if self.active.preallocation.give_back(&self.budget).is_some() {
-            let (base, size) = (self.active.base, self.active.size);
-            self.effects.push(LogEffect::Trim { base, size });
-        }
+        self.trim_active();
         if !self.preparing.is_done() || !self.effects.is_empty() {
             return None;
         }

@@ -110,6 +110,9 @@ impl PartitionLog {
         if !is_free || second.base > self.ends.log_start || second.base > self.ends.durable_end {
             return;
         }
+        if self.holds_space(first.base) {
+            return;
+        }
         let SegmentSummary { base, size, .. } = *first;
         self.total_bytes = self.total_bytes.zip(size).map(|(total, size)| total.saturating_sub(size));
         self.segments.pop_front();

@@ -19,6 +19,11 @@ use crate::log::testing::produced;
 const NOW: MonotonicTime = MonotonicTime(0);
 
 fn fresh(config: TopicConfig) -> PartitionLog {
+    fresh_with(config, 0)
+}
+
+/// With so many bytes to be reserved ahead.
+fn fresh_with(config: TopicConfig, budget: u64) -> PartitionLog {
     let opened = Opened {
         config: Arc::new(config),
         log: SleepingLog::ABSENT,
@@ -28,7 +33,7 @@ fn fresh(config: TopicConfig) -> PartitionLog {
         epochs_are_dirty: false,
         snapshot: None,
         first_timestamp: None,
-        budget: Arc::new(PreallocationBudget::new(0)),
+        budget: Arc::new(PreallocationBudget::new(budget)),
         jitter_seed: 0,
     };
     PartitionLog::new(NOW, opened)
@@ -115,6 +120,48 @@ fn after_a_failure_nothing_more_is_asked_for() {
     assert!(log.try_hibernate(NOW).is_none());
 }
 
+/// Appends a batch, and answers for all of it up to its sync.
+fn append_durably(log: &mut PartitionLog, now: MonotonicTime, bytes: usize) {
+    let batch = produced(&[1], bytes, None);
+    let next = match log.append(now, &batch, LeaderEpoch(0)) {
+        Ok(AppendOutcome::Appended { last_offset, .. }) => last_offset.plus(1),
+        other => panic!("{other:?}"),
+    };
+    effects(log);
+    let base = Offset(0);
+    for event in
+        [LogEvent::SegmentCreated { base }, LogEvent::Written { base }, LogEvent::Synced { base, end: next }]
+    {
+        log.on_event(now, event);
+        log.advance_high_watermark(log.sole_replica_high_watermark());
+        effects(log);
+    }
+}
+
+#[test]
+fn nothing_is_written_to_a_segment_while_it_is_cut_to_its_length() {
+    let second = |seconds: u64| MonotonicTime(seconds * 1_000_000_000);
+    let mut log = fresh_with(TopicConfig::default(), 1 << 30);
+    append_durably(&mut log, second(1), 1 << 20);
+    append_durably(&mut log, second(2), 1 << 20);
+    let base = Offset(0);
+    // Space is being reserved: a cut that overtook it would leave the space taken.
+    assert_eq!(log.try_hibernate(second(3)), None);
+    assert!(!effects(&mut log).iter().any(|effect| matches!(effect, LogEffect::Trim { .. })));
+    log.on_event(second(3), LogEvent::Preallocated { base, result: Ok(()) });
+
+    assert_eq!(log.try_hibernate(second(3)), None);
+    let asked = effects(&mut log);
+    assert!(asked.iter().any(|effect| matches!(effect, LogEffect::Trim { .. })), "{asked:?}");
+    log.on_event(second(3), LogEvent::IndexesFlushed);
+    log.on_event(second(3), LogEvent::EpochsWritten);
+    assert_eq!(log.try_hibernate(second(3)), None, "the cut is under way");
+    append(&mut log);
+    assert_eq!(writes(&effects(&mut log)), []);
+    log.on_event(second(3), LogEvent::Trimmed { base });
+    assert_eq!(writes(&effects(&mut log)).len(), 1);
+}
+
 /// What files do with the effects: each answer may come at any time, but for a sync, which covers what was written
 /// before it was asked for.
 #[derive(Default)]
@@ -152,6 +199,10 @@ impl Files {
                 }
                 LogEffect::WriteEpochs { .. } => self.answers.push(LogEvent::EpochsWritten),
                 LogEffect::FlushIndexes => self.answers.push(LogEvent::IndexesFlushed),
+                LogEffect::Preallocate { base, .. } => {
+                    self.answers.push(LogEvent::Preallocated { base, result: Ok(()) });
+                }
+                LogEffect::Trim { base, .. } => self.answers.push(LogEvent::Trimmed { base }),
                 LogEffect::RetireSegment { base } => {
                     assert_eq!(self.written.first_key_value().map(|(first, _)| *first), Some(base));
                     self.written.remove(&base);

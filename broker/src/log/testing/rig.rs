@@ -210,12 +210,12 @@ fn is_answered(effect: &LogEffect) -> bool {
         | LogEffect::Write { .. }
         | LogEffect::MakeDurable { .. }
         | LogEffect::Preallocate { .. }
+        | LogEffect::Trim { .. }
         | LogEffect::FlushIndexes
         | LogEffect::WriteSnapshot { .. }
         | LogEffect::WriteEpochs { .. }
         | LogEffect::RetireSegment { .. } => true,
-        LogEffect::Trim { .. }
-        | LogEffect::NoteBatches { .. }
+        LogEffect::NoteBatches { .. }
         | LogEffect::Seal { .. }
         | LogEffect::RemoveSnapshots { .. }
         | LogEffect::RemoveRetired { .. }
