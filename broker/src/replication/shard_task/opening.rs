@@ -1,0 +1,138 @@
+//! Opening a shard's logs: in turn, as there is room, each in a task of its own.
+
+use std::sync::Arc;
+
+use ottla_protocol::error_code::ErrorCode;
+use ottla_runtime::MonotonicTime;
+use tracing::error;
+
+use super::{Completion, ShardTask};
+use crate::log::files::EventSink;
+use crate::log::open::{self, OpenLog};
+use crate::log::recovery::{self, RecoverError};
+use crate::log::safe_ends::PartitionEnds;
+use crate::replication::loading::announce;
+use crate::replication::partition::PartitionState;
+use crate::replication::replica::{BrokenLog, OpenReplica, ReplicaLog, Waiting};
+
+impl ShardTask {
+    /// Opens those logs that are waited for and have room, and lets others leave if there is too little.
+    pub(super) fn open_next(&mut self, now: MonotonicTime) {
+        loop {
+            while let Some(slot) = self.open.next() {
+                if !self.begin_opening(slot, now) {
+                    self.open.on_not_opened();
+                }
+            }
+            let replicas = &self.replicas;
+            let used_at = |slot| {
+                let replica = replicas.get(slot as usize).and_then(Option::as_ref);
+                replica.map_or(MonotonicTime::default(), |replica| replica.last_used())
+            };
+            let leaving = self.open.make_room(used_at);
+            if leaving.is_empty() {
+                return;
+            }
+            for slot in leaving {
+                self.finish(slot, now);
+            }
+        }
+    }
+
+    /// Starts opening a log, looking at its directory first if an operation failed in it. Says whether it did.
+    fn begin_opening(&mut self, slot: u32, now: MonotonicTime) -> bool {
+        let directory = Arc::clone(&self.parts.directory);
+        let sender = self.sender.clone();
+        let spawner = self.parts.spawner.clone();
+        let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else {
+            return false;
+        };
+        if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Open(_)) {
+            return false;
+        }
+        if directory.has_failed() {
+            replica.fail_waiting(ErrorCode::KafkaStorageError);
+            return false;
+        }
+        let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
+            ReplicaLog::Resting(log) => Ok(log),
+            ReplicaLog::Broken(broken) => Err(broken),
+            ReplicaLog::Opening | ReplicaLog::Open(_) => unreachable!("that was looked at a moment ago"),
+        };
+        // If it can't be opened, what must not be cut off is as well known as before.
+        let safe = before.as_ref().map_or_else(|broken| broken.safe, |log| Some(log.ends));
+        let place = directory.place_of(&replica.partition);
+        let config = replica.partition.topic.config.load_full();
+        spawner.spawn("open log", async move {
+            let context = directory.context();
+            let result = async {
+                let sleeping = match before {
+                    Ok(sleeping) => sleeping,
+                    Err(broken) => {
+                        if let Some(files) = broken.files {
+                            files.finished().await;
+                        }
+                        let recovered = recovery::recover(&context.disk, &place, safe.as_ref()).await?;
+                        announce(&place, &recovered);
+                        recovered.log
+                    }
+                };
+                open::open(context, &place, &sleeping, config, now).await.map(Box::new)
+            };
+            // The shard may be gone; then nobody waits for the log.
+            let _ = sender.send(Completion::Opened { slot, safe, result: result.await });
+        });
+        true
+    }
+
+    pub(super) fn on_opened(
+        &mut self,
+        slot: u32,
+        now: MonotonicTime,
+        safe: Option<PartitionEnds>,
+        result: Result<Box<OpenLog>, RecoverError>,
+    ) {
+        let sender = self.sender.clone();
+        match &result {
+            Ok(_) => self.open.on_opened(slot),
+            Err(_) => self.open.on_not_opened(),
+        }
+        let Some(replica) = self.replica(slot) else {
+            self.open.on_closed(slot);
+            return;
+        };
+        replica.used_at = now;
+        match result {
+            Ok(mut log) => {
+                // They may have changed since the opening began.
+                log.core.set_config(replica.partition.topic.config.load_full());
+                replica.generation += 1;
+                let generation = replica.generation;
+                let sink: EventSink = Arc::new(move |event| {
+                    // A shard that has ended waits for nothing.
+                    let _ = sender.send(Completion::Log { slot, generation, event });
+                });
+                replica.partition.set_log(Some(Arc::clone(&log.published)));
+                if replica.partition.state() == PartitionState::Offline {
+                    replica.partition.set_state(PartitionState::Online);
+                }
+                let waiting = std::mem::take(&mut replica.waiting);
+                replica.log = ReplicaLog::Open(Box::new(OpenReplica::new(*log, sink)));
+                for waiting in waiting {
+                    match waiting {
+                        Waiting::Append(append) => replica.append(now, append),
+                        // Whoever asked may have left meanwhile.
+                        Waiting::Open(done) => drop(done.send(())),
+                    }
+                }
+            }
+            Err(error) => {
+                error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
+                replica.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None }));
+                replica.fail_waiting(ErrorCode::KafkaStorageError);
+                self.parts.directory.on_open_error(&error);
+            }
+        }
+        self.touch(slot);
+    }
+}
