@@ -69,6 +69,16 @@ pub struct DurableMark {
     pub base: Offset,
     /// What the file is durable up to then.
     pub end: Offset,
+    /// To be dropped once nothing is done for the mark any more.
+    pub under_way: UnderWay,
+}
+
+/// Something is under way in a log's files: a write, a task, a mark that waits for the flusher. Nobody else may touch
+/// the files, or move their directory, before all of these are dropped: [`LogFiles::finished`].
+#[derive(Clone)]
+pub struct UnderWay {
+    /// Nothing is ever sent.
+    held: mpsc::Sender<Infallible>,
 }
 
 /// The files of one log that is open.
@@ -84,12 +94,9 @@ pub struct LogFiles {
     /// that, and what a roll writes has to wait.
     directory_made: Arc<Semaphore>,
     /// Everything under way holds a clone.
-    under_way: Token,
+    under_way: UnderWay,
     all_done: mpsc::Receiver<Infallible>,
 }
-
-/// Held by an operation until it is complete; nothing is ever sent.
-type Token = mpsc::Sender<Infallible>;
 
 /// A segment that is written, or was a moment ago.
 struct Writable {
@@ -106,7 +113,8 @@ impl LogFiles {
         policy: IndexPolicy,
         published: Arc<PublishedLog>,
     ) -> LogFiles {
-        let (under_way, all_done) = mpsc::channel(1);
+        let (held, all_done) = mpsc::channel(1);
+        let under_way = UnderWay { held };
         let writable = Vec::new();
         let directory_made = Arc::new(Semaphore::new(1));
         LogFiles {
@@ -122,8 +130,14 @@ impl LogFiles {
         }
     }
 
-    /// Waits until nothing of what was carried out is under way any more. A log that failed must not be recovered
-    /// before: a producer snapshot, say, that is put in place late would speak of batches that are not in the log.
+    /// Whether nothing of what was carried out is under way any more.
+    pub fn is_finished(&self) -> bool {
+        self.under_way.held.strong_count() == 1
+    }
+
+    /// Waits until nothing of what was carried out is under way any more, marks included. A log must not be opened or
+    /// recovered before: a producer snapshot, say, that is put in place late would speak of batches that are not in the
+    /// log. Nor may its directory be moved: the sync of a directory that is gone would fail the data directory.
     pub async fn finished(self) {
         let LogFiles { under_way, mut all_done, .. } = self;
         drop(under_way);
@@ -239,7 +253,8 @@ impl LogFiles {
         {
             directories.push(Arc::from(parent));
         }
-        Some(DurableMark { key: writable.key, file: self.file_of(base), names: directories, base, end })
+        let (file, under_way) = (self.file_of(base), self.under_way.clone());
+        Some(DurableMark { key: writable.key, file, names: directories, base, end, under_way })
     }
 
     fn note_batches(

@@ -13,6 +13,7 @@ use ottla_protocol::types::Offset;
 use ottla_runtime::{DiskRef, FileRef};
 use parking_lot::Mutex;
 
+use super::files::UnderWay;
 use super::flusher::{FileKey, Flushed, Flusher, Mark, Round, SyncFailure};
 
 /// Is told what became durable. Called on a disk thread, or within `make_durable` once the directory has failed:
@@ -36,8 +37,16 @@ pub struct FlushedFile {
     pub outcome: Result<(), SyncFailure>,
 }
 
+/// Who waits for a mark.
+pub struct FileWaiter {
+    /// Is told.
+    pub listener: ListenerRef,
+    /// Is dropped when nothing is done for the mark any more; before that the names that it tells of have to stay.
+    pub under_way: Option<UnderWay>,
+}
+
 /// A mark on a file of the disk seam.
-pub type FileMark = Mark<FileRef, ListenerRef>;
+pub type FileMark = Mark<FileRef, FileWaiter>;
 
 /// The group commit of one data directory. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +56,7 @@ pub struct GroupCommit {
 
 struct Shared {
     disk: DiskRef,
-    core: Mutex<Flusher<FileRef, ListenerRef>>,
+    core: Mutex<Flusher<FileRef, FileWaiter>>,
     on_failure: Box<dyn Fn(SyncFailure) + Send + Sync>,
 }
 
@@ -151,14 +160,16 @@ impl Gathering {
 }
 
 /// Tells each listener its results in one call, in the order of the results.
-fn tell(flushed: Vec<Flushed<ListenerRef>>) {
+fn tell(flushed: Vec<Flushed<FileWaiter>>) {
     let mut listeners: Vec<(ListenerRef, Vec<FlushedFile>)> = Vec::new();
     for Flushed { key, end, waiter, outcome } in flushed {
         let result = FlushedFile { key, end, outcome };
+        let FileWaiter { listener, under_way } = waiter;
+        drop(under_way);
         // There are as many listeners as shards: a handful.
-        match listeners.iter_mut().find(|(listener, _)| Arc::ptr_eq(listener, &waiter)) {
+        match listeners.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &listener)) {
             Some((_, results)) => results.push(result),
-            None => listeners.push((waiter, vec![result])),
+            None => listeners.push((listener, vec![result])),
         }
     }
     for (listener, results) in listeners {
@@ -203,11 +214,15 @@ mod tests {
     }
 
     impl Fixture {
+        fn waiter(&self) -> FileWaiter {
+            FileWaiter { listener: Arc::clone(&self.listener), under_way: None }
+        }
+
         /// Appends a byte to a file that is `end` long less that one, and asks for it to be durable.
         async fn append(&self, file: &FileRef, key: u64, end: i64, names: &[&str]) {
             file.write_at_wait(end.unsigned_abs() - 1, vec![Bytes::from_static(b"x")]).await.unwrap();
             let names: SmallVec<_> = names.iter().map(|name| Arc::from(Path::new(name))).collect();
-            let (file, waiter) = (Arc::clone(file), Arc::clone(&self.listener));
+            let (file, waiter) = (Arc::clone(file), self.waiter());
             self.commit.make_durable(vec![Mark { key: FileKey(key), file, end: Offset(end), names, waiter }]);
         }
     }
@@ -264,7 +279,7 @@ mod tests {
                     file: Arc::clone(&file),
                     end: Offset(end),
                     names: SmallVec::new(),
-                    waiter: Arc::clone(&fixture.listener),
+                    waiter: fixture.waiter(),
                 })
             };
             fixture.commit.make_durable(marks(1).collect());

@@ -41,7 +41,7 @@ pub mod segment_indexes;
 pub mod segment_names;
 pub mod sleeping;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod time_index;

@@ -378,6 +378,16 @@ impl PartitionLog {
         }
     }
 
+    /// Whether something is to be carried out.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    /// Gives up what it has of what the logs of a data directory share. The value must not be used any more.
+    pub fn abandon(&mut self) {
+        self.give_up_space();
+    }
+
     fn check_writable(&self) -> Result<(), AppendError> {
         if let Some(failure) = &self.failure {
             return Err(AppendError::Storage(failure.clone()));

@@ -19,6 +19,10 @@ mod scrub_task;
 mod shard_task;
 mod shards;
 mod subscription;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod turned_away;
 
 pub use loading::LoadError;

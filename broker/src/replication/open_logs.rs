@@ -101,6 +101,11 @@ impl OpenLogs {
         self.leaving.contains(&slot)
     }
 
+    /// An open log that was to leave stays after all: its turn to be opened has come.
+    pub(super) fn stay(&mut self, slot: u32) {
+        self.leaving.remove(&slot);
+    }
+
     /// An open log is wanted: says whether it may be used as it is. Otherwise its user has to get in line.
     pub(super) fn may_stay(&mut self, slot: u32) -> bool {
         if self.line.is_empty() {

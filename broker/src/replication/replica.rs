@@ -56,6 +56,8 @@ pub(super) enum Waiting {
 pub(super) enum ReplicaLog {
     /// At rest: nothing is open.
     Resting(SleepingLog),
+    /// The same, but for something that is still under way in its files: it is not to be opened before that is done.
+    Settling(Box<SleepingLog>),
     /// Being opened.
     Opening,
     /// Open.
@@ -160,6 +162,17 @@ impl Replica {
         }
     }
 
+    /// Serves those who wait for the open log, in the order in which they came.
+    pub(super) fn serve_waiting(&mut self, now: MonotonicTime) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Append(append) => self.append(now, append),
+                // Whoever asked may have left meanwhile.
+                Waiting::Open(done) => drop(done.send(())),
+            }
+        }
+    }
+
     /// Ends a turn: carries out what the log decided, shows readers its ends, answers producers.
     pub(super) fn finish_turn(&mut self, effects: &mut Vec<LogEffect>, marks: &mut Vec<DurableMark>) {
         let ReplicaLog::Open(open) = &mut self.log else { return };
@@ -217,17 +230,19 @@ impl Replica {
         }
     }
 
-    /// The log failed in an operation: it is looked at anew before anyone uses it again.
-    pub(super) fn break_log(&mut self) {
-        self.fail_waiting(ErrorCode::KafkaStorageError);
+    /// The log is given up as it is, because an operation failed in it or its topic is gone: it is looked at anew before
+    /// anyone uses it again.
+    pub(super) fn break_log(&mut self, code: ErrorCode) {
+        self.fail_waiting(code);
         let broken = ReplicaLog::Broken(Box::default());
-        let open = match std::mem::replace(&mut self.log, broken) {
+        let mut open = match std::mem::replace(&mut self.log, broken) {
             ReplicaLog::Open(open) => open,
             other => {
                 self.log = other;
                 return;
             }
         };
+        open.log.core.abandon();
         for (id, epoch, sequence) in open.log.core.producers().unwritten_firsts() {
             self.turned_away.note(id, epoch, sequence);
         }
@@ -239,18 +254,30 @@ impl Replica {
         self.partition.watchers.mark();
     }
 
-    /// Puts the log to rest if nothing is under way; says whether it did.
-    pub(super) fn try_rest(&mut self, now: MonotonicTime) -> bool {
-        let ReplicaLog::Open(open) = &mut self.log else { return false };
+    /// Puts the log to rest if the log itself has nothing under way. What may still be under way in its files comes back:
+    /// followed by [`Replica::settle`] once it is done.
+    pub(super) fn try_rest(&mut self, now: MonotonicTime) -> Option<LogFiles> {
+        let ReplicaLog::Open(open) = &mut self.log else { return None };
         if !open.acks.is_empty() {
-            return false;
+            return None;
         }
-        let Some(resting) = open.log.core.try_hibernate(now) else { return false };
+        let resting = open.log.core.try_hibernate(now)?;
         self.partition.note_resting(&resting);
-        self.log = ReplicaLog::Resting(resting);
+        let before = std::mem::replace(&mut self.log, ReplicaLog::Settling(Box::new(resting)));
         self.generation += 1;
         self.partition.set_log(None);
-        true
+        match before {
+            ReplicaLog::Open(open) => Some(open.log.files),
+            _ => unreachable!("that was looked at a moment ago"),
+        }
+    }
+
+    /// Nothing is under way in the files of a log at rest.
+    pub(super) fn settle(&mut self) {
+        self.log = match std::mem::replace(&mut self.log, ReplicaLog::Opening) {
+            ReplicaLog::Settling(log) => ReplicaLog::Resting(*log),
+            _ => unreachable!("only a log that was put to rest settles, and once"),
+        };
     }
 
     /// When it was last appended to, opened or read.

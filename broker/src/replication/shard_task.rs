@@ -31,7 +31,7 @@ use super::shards::{Append, RestingLogs, ShardRequest};
 use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
 use crate::log::files::DurableMark;
 use crate::log::flusher::FileKey;
-use crate::log::flusher_task::{DurabilityListener, FileMark, FlushedFile, ListenerRef};
+use crate::log::flusher_task::{DurabilityListener, FileMark, FileWaiter, FlushedFile, ListenerRef};
 use crate::log::open::OpenLog;
 use crate::log::recovery::RecoverError;
 use crate::log::safe_ends::PartitionEnds;
@@ -42,9 +42,21 @@ const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What comes back from the disk and from tasks of the shard's own. Unbounded, but each is the answer to one
 /// operation that this shard submitted.
 enum Completion {
-    Log { slot: u32, generation: u32, event: LogEvent },
+    Log {
+        slot: u32,
+        generation: u32,
+        event: LogEvent,
+    },
     Flushed(Vec<FlushedFile>),
-    Opened { slot: u32, safe: Option<PartitionEnds>, result: Result<Box<OpenLog>, RecoverError> },
+    /// Nothing is under way any more in the files of a log at rest.
+    Settled {
+        slot: u32,
+    },
+    Opened {
+        slot: u32,
+        safe: Option<PartitionEnds>,
+        result: Result<Box<OpenLog>, RecoverError>,
+    },
 }
 
 /// What a shard is made of.
@@ -212,7 +224,7 @@ impl ShardTask {
                 replica.append(now, append);
                 self.touch(slot);
             }
-            ReplicaLog::Opening => replica.waiting.push(Waiting::Append(append)),
+            ReplicaLog::Opening | ReplicaLog::Settling(_) => replica.waiting.push(Waiting::Append(append)),
             ReplicaLog::Open(_) | ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
                 replica.waiting.push(Waiting::Append(append));
                 self.open.ask(slot);
@@ -228,9 +240,9 @@ impl ShardTask {
             let _ = done.send(());
             return;
         }
-        let is_opening = matches!(replica.log, ReplicaLog::Opening);
+        let is_under_way = matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Settling(_));
         replica.waiting.push(Waiting::Open(done));
-        if !is_opening {
+        if !is_under_way {
             self.open.ask(slot);
         }
     }
@@ -249,6 +261,7 @@ impl ShardTask {
                     self.on_flushed(now, file);
                 }
             }
+            Completion::Settled { slot } => self.on_settled(slot),
             Completion::Opened { slot, safe, result } => self.on_opened(slot, now, safe, result),
         }
     }
@@ -280,7 +293,7 @@ impl ShardTask {
             file: mark.file,
             end: mark.end,
             names: mark.names,
-            waiter: Arc::clone(&self.listener),
+            waiter: FileWaiter { listener: Arc::clone(&self.listener), under_way: Some(mark.under_way) },
         });
         self.parts.directory.group_commit().make_durable(marks.collect());
     }
@@ -298,12 +311,19 @@ impl ShardTask {
         let Some(failure) = open.log.core.failure() else { return true };
         warn!(partition = ?replica.partition, %failure, "the log takes no appends until it has been looked at");
         self.parts.directory.on_failure(failure);
-        for key in open.keys.clone() {
-            self.marked.remove(&key);
-        }
-        replica.break_log();
-        self.open.on_closed(slot);
+        self.break_log(slot, ErrorCode::KafkaStorageError);
         false
+    }
+
+    /// Gives a log up as it is, if it is open, and tells everyone who waits on it.
+    fn break_log(&mut self, slot: u32, code: ErrorCode) {
+        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return };
+        let ReplicaLog::Open(open) = &replica.log else { return };
+        for key in &open.keys {
+            self.marked.remove(key);
+        }
+        replica.break_log(code);
+        self.open.on_closed(slot);
     }
 
     fn replica(&mut self, slot: u32) -> Option<&mut Replica> {

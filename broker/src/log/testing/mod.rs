@@ -1,4 +1,4 @@
-//! What the log's tests share: batches and their bytes.
+//! What the log's tests share, and those of the shards: batches and their bytes.
 
 use bytes::Bytes;
 use ottla_protocol::record::{BatchBuilder, Codec, Compression, NewRecord};
@@ -7,7 +7,7 @@ use ottla_protocol::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use super::batch_validation::ValidatedBatch;
 
 /// A batch of `records` records as it lies in a log at `base_offset`, epoch 0.
-pub(super) fn batch(base_offset: i64, records: i32) -> Vec<u8> {
+pub(crate) fn batch(base_offset: i64, records: i32) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::of(Codec::None)).at(Offset(base_offset), LeaderEpoch(0));
     for record in 0..i64::from(records) {
         let value = format!("value {}", base_offset + record);
@@ -33,7 +33,7 @@ pub(super) fn log_bytes(base_offset: i64, records: &[i32]) -> Vec<u8> {
 
 /// What validation makes of a produced batch of records with these timestamps and values of `value_bytes`. `producer`
 /// is id, epoch and first sequence.
-pub(super) fn produced(
+pub(crate) fn produced(
     timestamps: &[i64],
     value_bytes: usize,
     producer: Option<(i64, i16, i32)>,

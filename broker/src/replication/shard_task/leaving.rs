@@ -6,9 +6,9 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_runtime::MonotonicTime;
 use tokio::sync::oneshot;
 
-use super::ShardTask;
+use super::{Completion, ShardTask};
 use crate::replication::partition::{Partition, PartitionState};
-use crate::replication::replica::ReplicaLog;
+use crate::replication::replica::{Replica, ReplicaLog};
 
 impl ShardTask {
     /// Puts a log to rest unless something of it is under way; says whether it did. What it still needs then, it has
@@ -17,30 +17,57 @@ impl ShardTask {
         let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return false };
         let ReplicaLog::Open(open) = &mut replica.log else { return false };
         let keys = open.keys.clone();
-        if self.closing.is_some() || replica.removal.is_some() {
+        if self.closing.is_some() {
             // Files that retention took wait for late readers, and there are none any more.
             open.log.core.on_time(MonotonicTime(u64::MAX));
         }
         open.note_safe_end(&replica.partition, &self.parts.directory);
-        if !replica.try_rest(now) {
-            return false;
-        }
-        self.open.on_closed(slot);
+        let Some(files) = replica.try_rest(now) else { return false };
         for key in keys {
             self.marked.remove(&key);
         }
+        if files.is_finished() {
+            self.on_settled(slot);
+            return true;
+        }
+        let sender = self.sender.clone();
+        self.parts.spawner.spawn("settle a log", async move {
+            files.finished().await;
+            // A shard that has ended waits for nothing.
+            let _ = sender.send(Completion::Settled { slot });
+        });
         true
     }
 
-    /// Ends the turn for a log: carries out what it asked for, and puts it to rest if it has to leave.
+    /// Nothing is under way any more in the files of a log that was put to rest: it may be opened again, or removed.
+    pub(super) fn on_settled(&mut self, slot: u32) {
+        self.open.on_closed(slot);
+        let Some(replica) = self.replica(slot) else { return };
+        replica.settle();
+        if !replica.waiting.is_empty() {
+            self.open.ask(slot);
+        }
+        self.touch(slot);
+    }
+
+    /// Ends the turn for a log: carries out what it asked for, and lets it go if it has to leave.
     pub(super) fn finish(&mut self, slot: u32, now: MonotonicTime) {
-        let is_open = self.carry_out(slot);
-        let is_removed = self.replica(slot).is_some_and(|replica| replica.removal.is_some());
-        let has_to_leave = self.closing.is_some() || is_removed || self.open.is_leaving(slot);
-        if is_open && has_to_leave && !self.rest(slot, now) {
-            self.carry_out(slot);
+        if self.replica(slot).is_some_and(|replica| replica.removal.is_some()) {
+            // Nothing of it is worth writing any more.
+            self.break_log(slot, ErrorCode::UnknownTopicOrPartition);
+        }
+        let mut is_open = self.carry_out(slot);
+        let has_to_leave = self.closing.is_some() || self.open.is_leaving(slot);
+        // What is left when nothing more can be carried out comes back as an event, and then this comes again.
+        while is_open && has_to_leave && !self.rest(slot, now) && self.has_effects(slot) {
+            is_open = self.carry_out(slot);
         }
         self.remove_if_asked(slot);
+    }
+
+    fn has_effects(&mut self, slot: u32) -> bool {
+        let Some(Replica { log: ReplicaLog::Open(open), .. }) = self.replica(slot) else { return false };
+        open.log.core.has_effects()
     }
 
     pub(super) fn on_remove(&mut self, partition: &Arc<Partition>, done: oneshot::Sender<()>) {

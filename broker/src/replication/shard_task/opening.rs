@@ -13,7 +13,7 @@ use crate::log::recovery::{self, RecoverError};
 use crate::log::safe_ends::PartitionEnds;
 use crate::replication::loading::announce;
 use crate::replication::partition::PartitionState;
-use crate::replication::replica::{BrokenLog, OpenReplica, ReplicaLog, Waiting};
+use crate::replication::replica::{BrokenLog, OpenReplica, ReplicaLog};
 
 impl ShardTask {
     /// Opens those logs that are waited for and have room, and lets others leave if there is too little.
@@ -47,7 +47,15 @@ impl ShardTask {
         let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else {
             return false;
         };
-        if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Open(_)) {
+        if matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Settling(_)) {
+            // Whoever waits is served when that is done.
+            return false;
+        }
+        if matches!(replica.log, ReplicaLog::Open(_)) {
+            // It was to leave, and its own turn has come before it could.
+            replica.serve_waiting(now);
+            self.open.stay(slot);
+            self.finish(slot, now);
             return false;
         }
         if directory.has_failed() {
@@ -57,7 +65,9 @@ impl ShardTask {
         let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
             ReplicaLog::Resting(log) => Ok(log),
             ReplicaLog::Broken(broken) => Err(broken),
-            ReplicaLog::Opening | ReplicaLog::Open(_) => unreachable!("that was looked at a moment ago"),
+            ReplicaLog::Opening | ReplicaLog::Settling(_) | ReplicaLog::Open(_) => {
+                unreachable!("that was looked at a moment ago")
+            }
         };
         // If it can't be opened, what must not be cut off is as well known as before.
         let safe = before.as_ref().map_or_else(|broken| broken.safe, |log| Some(log.ends));
@@ -116,15 +126,8 @@ impl ShardTask {
                 if replica.partition.state() == PartitionState::Offline {
                     replica.partition.set_state(PartitionState::Online);
                 }
-                let waiting = std::mem::take(&mut replica.waiting);
                 replica.log = ReplicaLog::Open(Box::new(OpenReplica::new(*log, sink)));
-                for waiting in waiting {
-                    match waiting {
-                        Waiting::Append(append) => replica.append(now, append),
-                        // Whoever asked may have left meanwhile.
-                        Waiting::Open(done) => drop(done.send(())),
-                    }
-                }
+                replica.serve_waiting(now);
             }
             Err(error) => {
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");

@@ -78,7 +78,10 @@ impl ShardTask {
                     Err(unknown) => to_summarize.push((slot, unknown)),
                 },
                 ReplicaLog::Resting(log) if may_have_expired(policy, log, due) => to_open.push(slot),
-                ReplicaLog::Resting(_) | ReplicaLog::Opening | ReplicaLog::Broken(_) => {}
+                ReplicaLog::Resting(_)
+                | ReplicaLog::Settling(_)
+                | ReplicaLog::Opening
+                | ReplicaLog::Broken(_) => {}
             }
         }
         self.touch_open();
