@@ -219,10 +219,11 @@ impl Driver<'_> {
                 Ending::Kill => Mark::KillAtOperation,
                 Ending::PowerCut | Ending::Stop => Mark::PowerCutAtOperation,
             });
-        } else if sync_failed {
-            // What the failed sync left in the page cache counts as clean, so only the medium tells the truth.
-            ending = Ending::PowerCut;
-            machine.crash(Crash::PowerCut);
+        } else if sync_failed && ending == Ending::Stop {
+            // It has ended by itself. What the failed sync left in the page cache counts as clean from now on, and
+            // only the medium would tell the truth.
+            ending = Ending::Kill;
+            machine.crash(Crash::Kill);
         } else {
             match ending {
                 Ending::Kill => machine.crash(Crash::Kill),

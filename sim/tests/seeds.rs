@@ -23,6 +23,7 @@ const FIXED: &[(u64, Policy, &str)] = &[
         "a batch that waited for its log was refused, since the one behind it had been turned away",
     ),
     (101, Policy::Mixed, "a log was opened again after a failed sync"),
+    (369, Policy::Group, "a sync that failed left bytes in the page cache, which a restart took to be safe"),
     (251, Policy::Mixed, "a roll came before the first segment's directory was there"),
 ];
 

@@ -3,7 +3,9 @@
 //! What lies before the checkpointed safe end is never cut: if it is damaged or missing, the log is served up to there
 //! and takes no appends. What lies behind it is kept as far as its batches are whole, in sequence and true to their
 //! CRC; the rest is cut off, and kept beside the log as `<base>.log.cut`. Whatever is kept is made durable before
-//! anybody sees it: bytes that a crash of the process left in the page cache may still be lost to a power cut.
+//! anybody sees it: bytes that a crash of the process left in the page cache may still be lost to a power cut. They are
+//! written once more for that. If the process ended over a sync that failed, the page cache holds them and counts them
+//! as clean, though they never reached the medium, and a sync alone would succeed over them.
 //!
 //! Each step may be cut short by the next crash, and is then done again by the next recovery.
 
@@ -12,6 +14,7 @@ mod directory;
 mod scan;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ottla_protocol::types::{LeaderEpoch, Offset, TopicId};
@@ -149,10 +152,16 @@ struct Found {
     tail: Option<Tail>,
     /// Where damage begins, below the safe end.
     damage: Option<EndPlace>,
-    /// Files that may have bytes which are not durable.
-    scanned: Vec<FileRef>,
+    /// Good batches that may not be durable.
+    scanned: Vec<Scanned>,
     /// What a scan from the very beginning found: otherwise nothing is known.
     whole: Option<Scan>,
+}
+
+/// A stretch of a segment that was found good.
+struct Scanned {
+    file: FileRef,
+    range: Range<u64>,
 }
 
 /// What is to be cut: from the end on in its segment, and these segments as a whole.
@@ -272,9 +281,9 @@ impl Recovery<'_> {
                 break;
             }
             let (file, size) = self.open(*base).await?;
-            found.scanned.push(FileRef::clone(&file));
             let scan = self.scan(&file, *base, from..size, found.end.offset).await?;
             found.end = scan.place(*base);
+            found.scanned.push(Scanned { file, range: from..scan.end_position });
             if scan.leader_epoch != LeaderEpoch::UNKNOWN {
                 found.leader_epoch = scan.leader_epoch;
             }
@@ -295,7 +304,7 @@ impl Recovery<'_> {
         &self,
         file: &FileRef,
         base: Offset,
-        range: std::ops::Range<u64>,
+        range: Range<u64>,
         expected: Offset,
     ) -> Result<Scan, RecoverError> {
         let scan =
@@ -384,7 +393,12 @@ impl Recovery<'_> {
         if found.damage.is_some() || (safe_end == Some(found.end.offset) && !self.names_changed) {
             return Ok(());
         }
-        for (file, result) in found.scanned.iter().zip(self.disk.sync_wait(found.scanned.clone()).await) {
+        for Scanned { file, range } in &found.scanned {
+            let written = scan::write_again(file, range.clone()).await;
+            written.map_err(|error| failed("write again", file.path(), &error))?;
+        }
+        let files: Vec<_> = found.scanned.iter().map(|scanned| FileRef::clone(&scanned.file)).collect();
+        for (file, result) in files.iter().zip(self.disk.sync_wait(files.clone()).await) {
             result.map_err(|error| sync_failed(file.path(), &error))?;
         }
         let mut directories = vec![self.place.directory.as_path()];

@@ -230,7 +230,9 @@ async fn open_tail(disk: &DiskRef, path: &Path, bytes: &Bytes, end: usize) -> Re
         keep_cut(disk, &aside, bytes.slice(end..)).await;
         file.truncate_wait(end as u64).await.map_err(io_error("cutting", path))?;
     }
-    // What a killed process wrote last may not be safe yet, and is about to be shown.
+    // What a killed process wrote last may not be safe yet, and is about to be shown. It is written once more: if that
+    // process ended over a sync that failed, the next sync would succeed and cover nothing of it.
+    file.write_at_wait(0, vec![bytes.slice(..end)]).await.map_err(io_error("writing again", path))?;
     disk.sync_file_wait(&file).await.map_err(io_error("syncing", path))?;
     Ok(file)
 }

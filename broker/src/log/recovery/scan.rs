@@ -92,6 +92,18 @@ pub(in crate::log) async fn scan(file: &FileRef, range: Range<u64>, expected: Of
     Ok(scan)
 }
 
+/// Writes what a range holds to where it is, so that the next sync covers it.
+pub(super) async fn write_again(file: &FileRef, range: Range<u64>) -> io::Result<()> {
+    let mut position = range.start;
+    while position < range.end {
+        let chunk = read(file, position, CHUNK_BYTES.min(range.end - position)).await?;
+        let len = chunk.len() as u64;
+        file.write_at_wait(position, vec![chunk]).await?;
+        position += len;
+    }
+    Ok(())
+}
+
 impl Scan {
     fn check(&mut self, chunk: &Bytes) {
         let checked = check_batches(chunk, self.end_position, self.next_offset, false, |batch| {

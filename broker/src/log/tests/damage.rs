@@ -1,7 +1,7 @@
 //! Damage is found before it is served, wherever it came from, and what lies before it is still served.
 
 use ottla_protocol::types::Offset;
-use ottla_runtime::simulated::{DiskFaults, Machine, OperationKind, Rate};
+use ottla_runtime::simulated::{Crash, DiskFaults, Machine, OperationKind, Rate};
 
 use super::on_machine;
 use crate::log::partition_log::AppendError;
@@ -9,7 +9,7 @@ use crate::log::reader::{ReadError, Records};
 use crate::log::scrub::scrub_step;
 use crate::log::sleeping::SleepingLog;
 use crate::log::testing::produced;
-use crate::log::testing::rig::{DIRECTORY, Rig, bytes_of, config};
+use crate::log::testing::rig::{DIRECTORY, Rig, bytes_of, config, recovered};
 
 async fn written(machine: &Machine) -> (Rig, Vec<u8>) {
     let mut rig = Rig::fresh(machine, config()).await;
@@ -210,5 +210,27 @@ fn nothing_is_safe_after_a_sync_that_failed() {
         assert_eq!(rig.log.core.ends().high_watermark, Offset(32));
         let failure = rig.log.core.failure().expect("it failed").clone();
         assert_eq!(failure.trouble, crate::log::disk_state::Trouble::Failed);
+    });
+}
+
+/// Such bytes count as clean in the page cache, so a sync after the restart would succeed and cover nothing.
+#[test]
+fn what_a_failed_sync_left_behind_is_durable_once_it_was_recovered() {
+    on_machine(1, async |machine| {
+        let (mut rig, _) = written(machine).await;
+        let durable = rig.log.core.durable_ends();
+        machine.disk().fail_next(OperationKind::Sync, ".log");
+        rig.append(&produced(&[1], 150, None)).expect("nothing is wrong yet");
+        rig.settle().await;
+        drop(rig);
+        machine.crash(Crash::Kill);
+        machine.restart();
+        let kept = recovered(machine, Some(durable)).await.expect("it can be recovered").log.ends;
+        assert_eq!(kept.safe_end, Offset(33));
+
+        machine.crash(Crash::PowerCut);
+        machine.restart();
+        let again = recovered(machine, Some(kept)).await.expect("it can be recovered").log;
+        assert_eq!((again.ends, again.damage), (kept, None));
     });
 }
