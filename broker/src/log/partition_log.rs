@@ -316,7 +316,7 @@ impl PartitionLog {
             LogEvent::IndexesFlushed => self.preparing.on_indexes_flushed(),
             LogEvent::EpochsWritten => self.preparing.on_epochs_written(),
             LogEvent::SnapshotWritten { offset } => {
-                if let Some(below) = self.preparing.on_snapshot_written(offset) {
+                if let Some(below) = self.preparing.on_snapshot_written(offset, self.ends.durable_end) {
                     self.effects.push(LogEffect::RemoveSnapshots { below });
                 }
             }

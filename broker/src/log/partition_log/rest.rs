@@ -22,13 +22,13 @@ pub(super) struct Preparing {
     epochs_under_way: bool,
     indexes_under_way: bool,
     snapshot_under_way: Option<Offset>,
-    /// The newest snapshot in place, and the one before it, as far as they are known.
-    snapshots: [Option<Offset>; 2],
+    /// The producer snapshots in place, as far as they are known and kept, rising.
+    snapshots: Vec<Offset>,
 }
 
 impl Preparing {
     pub(super) fn new(epochs_are_dirty: bool, snapshot: Option<Offset>) -> Preparing {
-        Preparing { epochs_are_dirty, snapshots: [snapshot, None], ..Preparing::default() }
+        Preparing { epochs_are_dirty, snapshots: snapshot.into_iter().collect(), ..Preparing::default() }
     }
 
     pub(super) fn on_indexes_flushed(&mut self) {
@@ -39,14 +39,25 @@ impl Preparing {
         self.epochs_under_way = false;
     }
 
-    /// Says below which offset snapshots are no longer needed, if any are: two are kept.
-    pub(super) fn on_snapshot_written(&mut self, offset: Offset) -> Option<Offset> {
+    /// Says below which offset snapshots are no longer needed, if any are. Two are kept of those that no crash takes
+    /// from the log, and all beyond `durable_end`: recovery deletes them if their batches are lost.
+    pub(super) fn on_snapshot_written(&mut self, offset: Offset, durable_end: Offset) -> Option<Offset> {
         self.snapshot_under_way.take_if(|under_way| *under_way == offset);
-        let [newest, _] = self.snapshots;
-        if newest.is_none_or(|newest| newest < offset) {
-            self.snapshots = [Some(offset), newest];
+        if let Err(place) = self.snapshots.binary_search(&offset) {
+            self.snapshots.insert(place, offset);
         }
-        self.snapshots[1]
+        let durable = self.snapshots.partition_point(|snapshot| *snapshot <= durable_end);
+        self.snapshots.drain(..durable.saturating_sub(2));
+        (2 <= durable).then(|| self.snapshots.first().copied()).flatten()
+    }
+
+    /// Whether a snapshot that no crash takes speaks of everything before `end`.
+    fn covers(&self, end: Offset, durable_end: Offset) -> bool {
+        self.snapshots.iter().any(|snapshot| end <= *snapshot && *snapshot <= durable_end)
+    }
+
+    fn is_newest(&self, offset: Offset) -> bool {
+        self.snapshots.last() == Some(&offset)
     }
 
     fn is_done(&self) -> bool {
@@ -77,7 +88,7 @@ impl PartitionLog {
         if !is_quiet {
             return None;
         }
-        if !self.producers.is_empty() && self.preparing.snapshots[0] != Some(log_end) {
+        if !self.producers.is_empty() && !self.preparing.is_newest(log_end) {
             self.write_snapshot(now, log_end);
         }
         self.write_epochs();
@@ -111,6 +122,19 @@ impl PartitionLog {
         files.push((FileKind::ProducerSnapshot, encode_snapshot(&self.producers).into()));
         self.preparing.snapshot_under_way = Some(offset);
         self.effects.push(LogEffect::WriteSnapshot { offset, files });
+    }
+
+    /// Whether the log may let go of what lies before `end`: what it says of producers is written down elsewhere.
+    pub(super) fn producers_outlive(&self, end: Offset) -> bool {
+        self.producers.is_empty() || self.preparing.covers(end, self.ends.durable_end)
+    }
+
+    /// Writes a snapshot if there is none, nor one on its way, that speaks of everything before `end`.
+    pub(super) fn provide_snapshot(&mut self, now: MonotonicTime, end: Offset) {
+        let newest = self.preparing.snapshots.last().copied().max(self.preparing.snapshot_under_way);
+        if !self.producers.is_empty() && newest.is_none_or(|newest| newest < end) {
+            self.write_snapshot(now, self.next_offset);
+        }
     }
 
     pub(super) fn write_epochs(&mut self) {

@@ -2,7 +2,8 @@
 //!
 //! One at a time and oldest first, each durably before the next, because names that are not synced may come back in
 //! any combination: two renames under way could leave a hole in the log. And never before the name of the active
-//! segment is durable, or nothing would be left to say where the log ends.
+//! segment is durable, or nothing would be left to say where the log ends. Nor before a producer snapshot that no crash
+//! takes speaks of all that the segment holds: its producers' sequences would be forgotten with it.
 
 use std::collections::VecDeque;
 
@@ -77,6 +78,9 @@ impl PartitionLog {
         if let Some(last) = decided.segments.checked_sub(1).and_then(|last| segments.get(last)) {
             self.advance_log_start(last.end_offset);
         }
+        if let Some(end) = self.end_of_expired() {
+            self.provide_snapshot(now, end);
+        }
         Ok(decided)
     }
 
@@ -105,9 +109,9 @@ impl PartitionLog {
     }
 
     pub(super) fn retire_next(&mut self, effects: &mut Vec<LogEffect>) {
-        let (Some(first), Some(second)) = (self.segments.front(), self.segments.get(1)) else { return };
+        let (Some(first), Some(end)) = (self.segments.front(), self.end_of_expired()) else { return };
         let is_free = self.retiring.under_way.is_none() && self.durability.all_names_durable();
-        if !is_free || second.base > self.ends.log_start || second.base > self.ends.durable_end {
+        if !is_free || end > self.ends.durable_end || !self.producers_outlive(end) {
             return;
         }
         if self.holds_space(first.base) {
@@ -118,6 +122,11 @@ impl PartitionLog {
         self.segments.pop_front();
         self.retiring.under_way = Some(base);
         effects.push(LogEffect::RetireSegment { base });
+    }
+
+    /// Where the first segment ends, if it lies wholly before the log start.
+    fn end_of_expired(&self) -> Option<Offset> {
+        self.segments.get(1).map(|second| second.base).filter(|end| *end <= self.ends.log_start)
     }
 
     pub(super) fn note_summary(&mut self, summary: SegmentSummary) {

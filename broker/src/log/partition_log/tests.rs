@@ -13,6 +13,7 @@ use crate::log::effect::{LogEffect, LogEvent, NewNames, StorageFailure};
 use crate::log::leader_epochs::LeaderEpochs;
 use crate::log::preallocation::PreallocationBudget;
 use crate::log::producer_state::ProducerState;
+use crate::log::retention::RetentionPolicy;
 use crate::log::sleeping::SleepingLog;
 use crate::log::testing::produced;
 
@@ -136,6 +137,35 @@ fn append_durably(log: &mut PartitionLog, now: MonotonicTime, bytes: usize) {
         log.advance_high_watermark(log.sole_replica_high_watermark());
         effects(log);
     }
+}
+
+/// The snapshot that a roll writes comes late when the disk is slow; a crash before it would lose the sequences.
+#[test]
+fn a_segment_stays_until_a_snapshot_speaks_of_its_producers() {
+    let mut log = fresh(TopicConfig::default());
+    log.append(NOW, &produced(&[1], 100, Some((1, 0, 0))), LeaderEpoch(0)).expect("it can be appended");
+    let base = Offset(0);
+    for event in [
+        LogEvent::SegmentCreated { base },
+        LogEvent::Written { base },
+        LogEvent::Synced { base, end: Offset(1) },
+    ] {
+        effects(&mut log);
+        log.on_event(NOW, event);
+        log.advance_high_watermark(log.sole_replica_high_watermark());
+    }
+    log.roll(NOW);
+    effects(&mut log);
+    log.on_event(NOW, LogEvent::SegmentCreated { base: Offset(1) });
+    log.on_event(NOW, LogEvent::Synced { base: Offset(1), end: Offset(1) });
+    let nothing = RetentionPolicy { max_age_ms: None, max_bytes: Some(0) };
+    log.expire(NOW, nothing, None).expect("all segments are known");
+    let retires = |effects: Vec<LogEffect>| {
+        effects.iter().any(|effect| matches!(effect, LogEffect::RetireSegment { base: Offset(0) }))
+    };
+    assert!(!retires(effects(&mut log)));
+    log.on_event(NOW, LogEvent::SnapshotWritten { offset: Offset(1) });
+    assert!(retires(effects(&mut log)));
 }
 
 #[test]
