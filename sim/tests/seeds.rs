@@ -24,6 +24,9 @@ const FIXED: &[(u64, Policy, &str)] = &[
     ),
     (101, Policy::Mixed, "a log was opened again after a failed sync"),
     (369, Policy::Group, "a sync that failed left bytes in the page cache, which a restart took to be safe"),
+    (474, Policy::Group, "retention took the only trace of a producer's sequences"),
+    (2045, Policy::Group, "a restart did not make durable the name of a segment that was still empty"),
+    (2153, Policy::Group, "nor did looking at a log anew after a full disk"),
     (251, Policy::Mixed, "a roll came before the first segment's directory was there"),
 ];
 

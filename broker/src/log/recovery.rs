@@ -389,8 +389,11 @@ impl Recovery<'_> {
     }
 
     async fn make_durable(&self, found: &Found) -> Result<(), RecoverError> {
-        let safe_end = self.safe.map(|safe| safe.safe_end);
-        if found.damage.is_some() || (safe_end == Some(found.end.offset) && !self.names_changed) {
+        // A segment that was begun behind the safe end may be empty, and its name is still to be made durable: soon
+        // the safe end lies in it.
+        let ends_as_noted =
+            |safe: &PartitionEnds| (safe.safe_end, safe.active_base) == (found.end.offset, found.end.base);
+        if found.damage.is_some() || (self.safe.is_some_and(ends_as_noted) && !self.names_changed) {
             return Ok(());
         }
         for Scanned { file, range } in &found.scanned {
