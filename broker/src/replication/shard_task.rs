@@ -302,6 +302,11 @@ impl ShardTask {
     fn carry_out(&mut self, slot: u32) -> bool {
         let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return false };
         replica.is_touched = false;
+        if self.parts.directory.has_failed() {
+            // What was written before nobody trusts any more: producers that wait hear so, however little they asked for.
+            self.break_log(slot, ErrorCode::KafkaStorageError);
+            return false;
+        }
         let before = self.marks.len();
         replica.finish_turn(&mut self.effects, &mut self.marks);
         for mark in self.marks.iter().skip(before) {

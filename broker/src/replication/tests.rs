@@ -92,3 +92,26 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
         assert_eq!(rig.close().await.len(), 1);
     });
 }
+
+#[test]
+fn no_append_succeeds_once_the_directory_has_failed_however_little_it_asked_for() {
+    for under_os in [false, true] {
+        on_shard(async |mut rig| {
+            let partition =
+                if under_os { rig.partition_under_os("t").await } else { rig.partition("t").await };
+            let failing = rig.partition("u").await;
+            for partition in [&partition, &failing] {
+                rig.produce(partition, Acks::All).await.expect("it works");
+            }
+            rig.machine.disk().fail_next(OperationKind::Sync, "u-0");
+            rig.set_latency(1, 10);
+            let fails = rig.append(&failing, Acks::All, produced(&[1], 10, None)).await;
+            rig.sleep(5).await;
+            rig.set_latency(50, 10);
+            let late = rig.append(&partition, Acks::Leader, produced(&[1], 10, None)).await;
+            assert_eq!(outcome(&fails).await, Err(ErrorCode::KafkaStorageError));
+            assert_eq!(outcome(&late).await, Err(ErrorCode::KafkaStorageError), "os: {under_os}");
+            rig.close().await;
+        });
+    }
+}
