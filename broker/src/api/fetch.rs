@@ -23,7 +23,7 @@ use super::{ConnectionContext, Handlers, Reply, decode, encode, encode_with_file
 use crate::log::ends::UpperBound;
 use crate::log::reader::{self, ReadError, ReadRequest};
 use crate::network::{AnsweredEnds, FetchPartition, SessionRequest, TopicRef};
-use crate::replication::{Partition, PartitionState, Subscription};
+use crate::replication::{Partition, PartitionState, Subscription, storage_error};
 
 /// The first version that is told of a newer leader.
 const LEADERS_SINCE: i16 = 16;
@@ -235,10 +235,9 @@ impl Handlers {
             Ok(partition) => partition,
             Err(error) => return failed(*error, false),
         };
-        match partition.state() {
-            PartitionState::Online => {}
-            PartitionState::Offline => return failed(ErrorCode::KafkaStorageError, true),
-            PartitionState::Deleted => return failed(ErrorCode::UnknownTopicOrPartition, true),
+        let state = partition.state();
+        if state == PartitionState::Deleted {
+            return failed(ErrorCode::UnknownTopicOrPartition, true);
         }
         let leader_epoch = partition.leader_epoch();
         if let Some(error) = epoch_error(entry.asked.current_leader_epoch, leader_epoch) {
@@ -251,7 +250,8 @@ impl Handlers {
         }
         let checks_epoch = 0 <= entry.asked.last_fetched_epoch;
         let high_watermark = partition.high_watermark();
-        if entry.asked.fetch_offset == high_watermark.0 && !checks_epoch {
+        let is_at_end = state == PartitionState::Online && entry.asked.fetch_offset == high_watermark.0;
+        if is_at_end && !checks_epoch {
             // Nothing new: the usual answer, also for a log at rest.
             return Found {
                 high_watermark: high_watermark.0,
@@ -260,10 +260,10 @@ impl Handlers {
                 ..Found::default()
             };
         }
-        if partition.log().is_none() {
-            self.shards.open(partition).await;
-        }
-        let Some(log) = partition.log() else { return failed(ErrorCode::KafkaStorageError, true) };
+        let log = match self.shards.log_of(partition).await {
+            Ok(log) => log,
+            Err(error) => return failed(error, true),
+        };
         partition.note_read(self.clock.now());
         if checks_epoch && let Some(found) = diverging(&log, entry, partition.leader_epoch()) {
             return found;
@@ -300,7 +300,7 @@ impl Handlers {
                 if let ReadError::Corrupt { place, is_new: true, .. } = error {
                     self.shards.report_damage(partition, place).await;
                 }
-                failed(ErrorCode::KafkaStorageError, true)
+                failed(storage_error(partition), true)
             }
         }
     }

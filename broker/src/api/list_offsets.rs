@@ -29,8 +29,7 @@ use super::fetch::epoch_error;
 use crate::log::ends::UpperBound;
 use crate::log::lookup::{self, FoundRecord, LookupError};
 use crate::log::reader::ReadError;
-use crate::log::view::PublishedLog;
-use crate::replication::{Partition, PartitionState};
+use crate::replication::{Partition, PartitionState, storage_error};
 
 /// What a request wants to know of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +101,11 @@ impl Handlers {
         if let Some(error) = epoch_error(row.current_leader_epoch, current) {
             return Err(error);
         }
-        if partition.state() != PartitionState::Online {
-            return Err(ErrorCode::KafkaStorageError);
+        match partition.state() {
+            PartitionState::Online => {}
+            // Where it begins and ends is known once it is open.
+            PartitionState::Offline => drop(self.shards.log_of(partition).await?),
+            PartitionState::Deleted => return Err(ErrorCode::UnknownTopicOrPartition),
         }
         let offset = |offset: Offset| Ok(Answer { offset: offset.0, timestamp: -1, leader_epoch: current });
         match question(row.timestamp, version)? {
@@ -113,18 +115,18 @@ impl Handlers {
                 offset(partition.log_start())
             }
             Question::Earliest => {
-                let log = self.log_of(partition).await?;
+                let log = self.shards.log_of(partition).await?;
                 let start = log.ends().log_start;
                 let leader_epoch = log.epoch_for(start).unwrap_or(current);
                 Ok(Answer { offset: start.0, timestamp: -1, leader_epoch })
             }
             Question::Tiered => Ok(Answer { offset: -1, timestamp: -1, leader_epoch: LeaderEpoch::UNKNOWN }),
             Question::MaxTimestamp => {
-                let log = self.log_of(partition).await?;
+                let log = self.shards.log_of(partition).await?;
                 self.told(partition, lookup::max_timestamp(&log, bound, self.budget()).await).await
             }
             Question::At(time) => {
-                let log = self.log_of(partition).await?;
+                let log = self.shards.log_of(partition).await?;
                 self.told(partition, lookup::offset_for_timestamp(&log, time, bound, self.budget()).await)
                     .await
             }
@@ -133,13 +135,6 @@ impl Handlers {
 
     fn budget(&self) -> usize {
         usize::try_from(self.config.limits.decompression_bytes_max).unwrap_or(usize::MAX)
-    }
-
-    async fn log_of(&self, partition: &Arc<Partition>) -> Result<Arc<PublishedLog>, ErrorCode> {
-        if partition.log().is_none() {
-            self.shards.open(partition).await;
-        }
-        partition.log().ok_or(ErrorCode::KafkaStorageError)
     }
 
     async fn told(
@@ -157,7 +152,7 @@ impl Handlers {
                 if let LookupError::Read(ReadError::Corrupt { place, is_new: true, .. }) = error {
                     self.shards.report_damage(partition, place).await;
                 }
-                Err(ErrorCode::KafkaStorageError)
+                Err(storage_error(partition))
             }
         }
     }

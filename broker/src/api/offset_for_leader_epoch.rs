@@ -42,13 +42,13 @@ impl Handlers {
         if let Some(error) = epoch_error(row.current_leader_epoch, current) {
             return failed(row.partition, error);
         }
-        if partition.state() != PartitionState::Online {
-            return failed(row.partition, ErrorCode::KafkaStorageError);
+        if partition.state() == PartitionState::Deleted {
+            return failed(row.partition, ErrorCode::UnknownTopicOrPartition);
         }
-        if partition.log().is_none() {
-            self.shards.open(partition).await;
-        }
-        let Some(log) = partition.log() else { return failed(row.partition, ErrorCode::KafkaStorageError) };
+        let log = match self.shards.log_of(partition).await {
+            Ok(log) => log,
+            Err(error) => return failed(row.partition, error),
+        };
         let log_end = log.ends().log_end.offset;
         let end = log.epochs().end_offset_for(LeaderEpoch(row.leader_epoch), current, log_end);
         OffsetForLeaderEpochResponsePartition {

@@ -1,10 +1,11 @@
 //! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
 //!
-//! Decisions: `ack_queue`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
+//! Decisions: `ack_queue`, `back_off`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
 //! its partitions), `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
 //! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`.
 
 mod ack_queue;
+mod back_off;
 mod data_directory;
 mod loading;
 mod open_logs;
@@ -32,5 +33,5 @@ pub(crate) use partition::{Partition, PartitionState};
 pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome};
 pub(crate) use registry::{Partitions, TopicEntry};
 pub(crate) use replicas::Replicas;
-pub(crate) use shards::{Append, Shards};
+pub(crate) use shards::{Append, Shards, storage_error};
 pub(crate) use subscription::Subscription;

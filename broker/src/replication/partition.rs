@@ -55,7 +55,7 @@ pub(super) struct ShardPlace {
 pub(crate) enum PartitionState {
     /// It is read and written.
     Online = 0,
-    /// Its log could not be opened, or its data directory has failed.
+    /// The start could make no sense of its log, and it has not been opened since: where it ends is not known.
     Offline = 1,
     /// Its topic is gone.
     Deleted = 2,

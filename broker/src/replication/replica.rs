@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::ack_queue::{AckQueue, Acks};
+use super::back_off::BackOff;
 use super::data_directory::DataDirectory;
 use super::partition::Partition;
 use super::partitions_task::FoundLog;
@@ -27,6 +28,7 @@ use crate::log::partition_log::{AppendError, AppendOutcome, identity_of};
 use crate::log::producer_state::SequenceError;
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
+use crate::log::view::PublishedLog;
 use crate::planted;
 
 /// One partition in its shard.
@@ -49,8 +51,11 @@ pub(super) struct Replica {
 /// Something that needs an open log.
 pub(super) enum Waiting {
     Append(Append),
-    Open(oneshot::Sender<()>),
+    Open(OpenAnswer),
 }
+
+/// Tells who asked for an open log.
+pub(super) type OpenAnswer = oneshot::Sender<Result<Arc<PublishedLog>, ErrorCode>>;
 
 /// The state of a partition's log.
 pub(super) enum ReplicaLog {
@@ -73,6 +78,8 @@ pub(super) struct BrokenLog {
     pub(super) safe: Option<PartitionEnds>,
     /// What may still be under way in its files. Nobody looks at them, or moves them, before that is done.
     pub(super) files: Option<LogFiles>,
+    /// When it is tried again.
+    pub(super) back_off: BackOff,
 }
 
 /// An open log.
@@ -107,7 +114,7 @@ impl Replica {
     pub(super) fn new(partition: Arc<Partition>, log: FoundLog, now: MonotonicTime) -> Replica {
         let log = match log {
             Ok(log) => ReplicaLog::Resting(log),
-            Err(safe) => ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None })),
+            Err(safe) => ReplicaLog::Broken(Box::new(BrokenLog { safe, ..BrokenLog::default() })),
         };
         Replica {
             partition,
@@ -162,13 +169,21 @@ impl Replica {
         }
     }
 
+    /// Gives the open log to a reader.
+    pub(super) fn show(&self, done: OpenAnswer) {
+        let ReplicaLog::Open(open) = &self.log else {
+            unreachable!("a reader waits until the log is open");
+        };
+        // Whoever asked may have left meanwhile.
+        let _ = done.send(Ok(Arc::clone(&open.log.published)));
+    }
+
     /// Serves those who wait for the open log, in the order in which they came.
     pub(super) fn serve_waiting(&mut self, now: MonotonicTime) {
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Append(append) => self.append(now, append),
-                // Whoever asked may have left meanwhile.
-                Waiting::Open(done) => drop(done.send(())),
+                Waiting::Open(done) => self.show(done),
             }
         }
     }
@@ -224,8 +239,8 @@ impl Replica {
                     self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
                     append.slot.answer(ProduceOutcome::Failed(failure.clone()));
                 }
-                // A reader finds no open log, and that is its answer; a closed channel on its side is no news.
-                Waiting::Open(done) => drop(done),
+                // Whoever asked may have left meanwhile.
+                Waiting::Open(done) => drop(done.send(Err(code))),
             }
         }
     }
@@ -248,7 +263,11 @@ impl Replica {
         }
         // What lies behind the durable end is kept too, as far as it is whole.
         let safe = Some(open.log.core.durable_ends());
-        self.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: Some(open.log.files) }));
+        self.log = ReplicaLog::Broken(Box::new(BrokenLog {
+            safe,
+            files: Some(open.log.files),
+            back_off: BackOff::default(),
+        }));
         self.generation += 1;
         self.partition.set_log(None);
         self.partition.watchers.mark();

@@ -46,10 +46,10 @@ impl ScrubTask {
     }
 
     async fn scrub(&self, partition: &Arc<Partition>) {
-        if partition.log().is_none() && partition.has_sealed_segments() {
-            self.shards.open(partition).await;
+        if partition.log().is_none() && !partition.has_sealed_segments() {
+            return;
         }
-        let Some(log) = partition.log() else { return };
+        let Ok(log) = self.shards.log_of(partition).await else { return };
         let mut from = None;
         loop {
             let step = match scrub_step(&log, from, PIECE_BYTES).await {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::Offset;
-use ottla_runtime::{Clock, MonotonicTime, Spawner};
+use ottla_runtime::{Clock, MonotonicTime, Spawner, TaskEnd};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -25,7 +25,7 @@ use super::open_logs::OpenLogs;
 use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
-use super::replica::{Replica, ReplicaLog, Waiting};
+use super::replica::{BrokenLog, OpenAnswer, Replica, ReplicaLog, Waiting};
 use super::retention_round::RetentionRound;
 use super::shards::{Append, RestingLogs, ShardRequest};
 use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
@@ -34,7 +34,6 @@ use crate::log::flusher::FileKey;
 use crate::log::flusher_task::{DurabilityListener, FileMark, FileWaiter, FlushedFile, ListenerRef};
 use crate::log::open::OpenLog;
 use crate::log::recovery::RecoverError;
-use crate::log::safe_ends::PartitionEnds;
 
 /// How much one turn takes in of each kind, so that neither starves the other.
 const EVENTS_PER_TURN_MAX: usize = 1024;
@@ -52,11 +51,14 @@ enum Completion {
     Settled {
         slot: u32,
     },
+    /// What the log is now, and what it is if it could not be opened.
     Opened {
         slot: u32,
-        safe: Option<PartitionEnds>,
         result: Result<Box<OpenLog>, RecoverError>,
+        otherwise: Box<BrokenLog>,
     },
+    /// A task of the shard's met a bug.
+    Bug(String),
 }
 
 /// What a shard is made of.
@@ -168,7 +170,7 @@ impl ShardTask {
         match request {
             ShardRequest::Add { partition, log } => self.add(now, partition, log),
             ShardRequest::Append(append) => self.on_append(now, append),
-            ShardRequest::Open { partition, done } => self.on_open(&partition, done),
+            ShardRequest::Open { partition, done } => self.on_open(now, &partition, done),
             ShardRequest::Damaged { partition, place } => {
                 let slot = partition.place.slot;
                 if let Some(replica) = self.replica(slot) {
@@ -225,6 +227,11 @@ impl ShardTask {
                 self.touch(slot);
             }
             ReplicaLog::Opening | ReplicaLog::Settling(_) => replica.waiting.push(Waiting::Append(append)),
+            ReplicaLog::Broken(broken) if !broken.back_off.is_over(now) => {
+                replica.turn_away(&append);
+                let failure = ProduceFailure::code(ErrorCode::KafkaStorageError);
+                append.slot.answer(ProduceOutcome::Failed(failure));
+            }
             ReplicaLog::Open(_) | ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
                 replica.waiting.push(Waiting::Append(append));
                 self.open.ask(slot);
@@ -232,18 +239,21 @@ impl ShardTask {
         }
     }
 
-    fn on_open(&mut self, partition: &Arc<Partition>, done: oneshot::Sender<()>) {
+    fn on_open(&mut self, now: MonotonicTime, partition: &Arc<Partition>, done: OpenAnswer) {
         let slot = partition.place.slot;
-        let Some(replica) = self.replica(slot) else { return };
-        if matches!(replica.log, ReplicaLog::Open(_)) {
-            // Whoever asked may have left meanwhile.
-            let _ = done.send(());
-            return;
-        }
-        let is_under_way = matches!(replica.log, ReplicaLog::Opening | ReplicaLog::Settling(_));
-        replica.waiting.push(Waiting::Open(done));
-        if !is_under_way {
-            self.open.ask(slot);
+        // Who finds its answer dropped looks at the partition's state.
+        let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else { return };
+        match &replica.log {
+            ReplicaLog::Open(_) => replica.show(done),
+            ReplicaLog::Opening | ReplicaLog::Settling(_) => replica.waiting.push(Waiting::Open(done)),
+            ReplicaLog::Broken(broken) if !broken.back_off.is_over(now) => {
+                // Whoever asked may have left meanwhile.
+                let _ = done.send(Err(ErrorCode::KafkaStorageError));
+            }
+            ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
+                replica.waiting.push(Waiting::Open(done));
+                self.open.ask(slot);
+            }
         }
     }
 
@@ -262,7 +272,8 @@ impl ShardTask {
                 }
             }
             Completion::Settled { slot } => self.on_settled(slot),
-            Completion::Opened { slot, safe, result } => self.on_opened(slot, now, safe, result),
+            Completion::Opened { slot, result, otherwise } => self.on_opened(slot, now, result, otherwise),
+            Completion::Bug(message) => panic!("{message}"),
         }
     }
 
@@ -318,6 +329,17 @@ impl ShardTask {
         self.parts.directory.on_failure(failure);
         self.break_log(slot, ErrorCode::KafkaStorageError);
         false
+    }
+
+    /// Starts a task on which logs of this shard wait: a bug in it is a bug in the shard.
+    pub(super) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let (running, sender) = (self.parts.spawner.spawn(name, task), self.sender.clone());
+        self.parts.spawner.spawn("watch", async move {
+            if let TaskEnd::Panicked(message) = running.await {
+                // A shard that has ended waits for nothing.
+                let _ = sender.send(Completion::Bug(format!("{name}: {message}")));
+            }
+        });
     }
 
     /// Gives a log up as it is, if it is open, and tells everyone who waits on it.

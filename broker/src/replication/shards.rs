@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ack_queue::Acks;
-use super::partition::Partition;
+use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
 use super::pending_produce::ProduceSlot;
+use super::replica::OpenAnswer;
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
 use crate::log::ends::EndPlace;
 use crate::log::sleeping::SleepingLog;
+use crate::log::view::PublishedLog;
 
 /// Requests that wait for a shard. When it is full, whoever asks waits: connections stop reading, and their clients
 /// wait in TCP. The bytes behind waiting batches are bounded by the request budget.
@@ -37,7 +40,7 @@ pub(super) enum ShardRequest {
     /// Append.
     Append(Append),
     /// Open the log for a reader.
-    Open { partition: Arc<Partition>, done: oneshot::Sender<()> },
+    Open { partition: Arc<Partition>, done: OpenAnswer },
     /// A reader or the scrubber found damage.
     Damaged { partition: Arc<Partition>, place: EndPlace },
     /// The topic's configs have changed.
@@ -68,13 +71,19 @@ impl Shards {
         self.send(append.partition.place.shard, ShardRequest::Append(append)).await;
     }
 
-    /// Opens a partition's log for a reader; afterwards [`Partition::log`] has it, unless it can't be opened.
-    pub(crate) async fn open(&self, partition: &Arc<Partition>) {
+    /// A partition's log for a reader; one at rest is opened first. It can be read for as long as it is held, also if its
+    /// shard puts it to rest meanwhile.
+    ///
+    /// Errors: UNKNOWN_TOPIC_OR_PARTITION if the topic was deleted, KAFKA_STORAGE_ERROR if the log can't be opened.
+    pub(crate) async fn log_of(&self, partition: &Arc<Partition>) -> Result<Arc<PublishedLog>, ErrorCode> {
+        if let Some(log) = partition.log() {
+            return Ok(log);
+        }
         let (done, opened) = oneshot::channel();
         let request = ShardRequest::Open { partition: Arc::clone(partition), done };
         self.send(partition.place.shard, request).await;
-        // A shard that is gone opens nothing, and the reader finds that out by itself.
-        let _ = opened.await;
+        // A shard that is gone, or has this partition no more, answers nothing.
+        opened.await.unwrap_or_else(|_| Err(storage_error(partition)))
     }
 
     /// Tells the owner that nothing from `place` on can be served.
@@ -88,5 +97,14 @@ impl Shards {
         // It fails only once the shard has ended: the broker is stopping or has failed, and what was asked for is
         // answered by its being dropped.
         let _ = inbox.send(request).await;
+    }
+}
+
+/// What somebody is told for whom a partition's log could not be read. Files of a topic that was deleted meanwhile can't be
+/// read either, and then that is the reason.
+pub(crate) fn storage_error(partition: &Partition) -> ErrorCode {
+    match partition.state() {
+        PartitionState::Deleted => ErrorCode::UnknownTopicOrPartition,
+        PartitionState::Online | PartitionState::Offline => ErrorCode::KafkaStorageError,
     }
 }

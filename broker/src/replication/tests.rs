@@ -1,5 +1,6 @@
 //! A shard on the simulated disk: what producers and readers are told, whatever the disk does.
 
+mod opening;
 mod removal;
 mod rest;
 

@@ -31,7 +31,7 @@ impl ShardTask {
             return true;
         }
         let sender = self.sender.clone();
-        self.parts.spawner.spawn("settle a log", async move {
+        self.spawn("settle a log", async move {
             files.finished().await;
             // A shard that has ended waits for nothing.
             let _ = sender.send(Completion::Settled { slot });

@@ -10,7 +10,6 @@ use super::{Completion, ShardTask};
 use crate::log::files::EventSink;
 use crate::log::open::{self, OpenLog};
 use crate::log::recovery::{self, RecoverError};
-use crate::log::safe_ends::PartitionEnds;
 use crate::replication::loading::announce;
 use crate::replication::partition::PartitionState;
 use crate::replication::replica::{BrokenLog, OpenReplica, ReplicaLog};
@@ -43,7 +42,6 @@ impl ShardTask {
     fn begin_opening(&mut self, slot: u32, now: MonotonicTime) -> bool {
         let directory = Arc::clone(&self.parts.directory);
         let sender = self.sender.clone();
-        let spawner = self.parts.spawner.clone();
         let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else {
             return false;
         };
@@ -62,35 +60,39 @@ impl ShardTask {
             replica.fail_waiting(ErrorCode::KafkaStorageError);
             return false;
         }
-        let before = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
-            ReplicaLog::Resting(log) => Ok(log),
-            ReplicaLog::Broken(broken) => Err(broken),
+        // If it can't be opened, what must not be cut off is as well known as before.
+        let (before, otherwise) = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
+            ReplicaLog::Resting(log) => {
+                let safe = Some(log.ends);
+                (Ok(log), Box::new(BrokenLog { safe, ..BrokenLog::default() }))
+            }
+            ReplicaLog::Broken(mut broken) => (Err(broken.files.take()), broken),
             ReplicaLog::Opening | ReplicaLog::Settling(_) | ReplicaLog::Open(_) => {
                 unreachable!("that was looked at a moment ago")
             }
         };
-        // If it can't be opened, what must not be cut off is as well known as before.
-        let safe = before.as_ref().map_or_else(|broken| broken.safe, |log| Some(log.ends));
         let place = directory.place_of(&replica.partition);
         let config = replica.partition.topic.config.load_full();
-        spawner.spawn("open log", async move {
+        self.spawn("open log", async move {
             let context = directory.context();
             let result = async {
                 let sleeping = match before {
                     Ok(sleeping) => sleeping,
-                    Err(broken) => {
-                        if let Some(files) = broken.files {
+                    Err(files) => {
+                        if let Some(files) = files {
                             files.finished().await;
                         }
-                        let recovered = recovery::recover(&context.disk, &place, safe.as_ref()).await?;
+                        let safe = otherwise.safe.as_ref();
+                        let recovered = recovery::recover(&context.disk, &place, safe).await?;
                         announce(&place, &recovered);
                         recovered.log
                     }
                 };
                 open::open(context, &place, &sleeping, config, now).await.map(Box::new)
             };
+            let result = result.await;
             // The shard may be gone; then nobody waits for the log.
-            let _ = sender.send(Completion::Opened { slot, safe, result: result.await });
+            let _ = sender.send(Completion::Opened { slot, result, otherwise });
         });
         true
     }
@@ -99,8 +101,8 @@ impl ShardTask {
         &mut self,
         slot: u32,
         now: MonotonicTime,
-        safe: Option<PartitionEnds>,
         result: Result<Box<OpenLog>, RecoverError>,
+        mut otherwise: Box<BrokenLog>,
     ) {
         let sender = self.sender.clone();
         match &result {
@@ -122,6 +124,11 @@ impl ShardTask {
                     // A shard that has ended waits for nothing.
                     let _ = sender.send(Completion::Log { slot, generation, event });
                 });
+                // The ends before anybody may ask for them: those of a log that was offline were not known.
+                let ends = log.core.ends();
+                if replica.partition.set_ends(ends.log_start, ends.high_watermark) {
+                    replica.partition.watchers.mark();
+                }
                 replica.partition.set_log(Some(Arc::clone(&log.published)));
                 if replica.partition.state() == PartitionState::Offline {
                     replica.partition.set_state(PartitionState::Online);
@@ -131,7 +138,8 @@ impl ShardTask {
             }
             Err(error) => {
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
-                replica.log = ReplicaLog::Broken(Box::new(BrokenLog { safe, files: None }));
+                otherwise.back_off.on_failure(now);
+                replica.log = ReplicaLog::Broken(otherwise);
                 replica.fail_waiting(ErrorCode::KafkaStorageError);
                 self.parts.directory.on_open_error(&error);
             }

@@ -57,6 +57,18 @@ pub(super) fn on_shard_of<T>(simulation: &Simulation, test: impl AsyncFnOnce(Rig
 impl Rig {
     /// A shard in an empty data directory, with so large a reserve and so many logs open at a time.
     pub(super) async fn start(machine: Machine, reserve_bytes: u64, open_logs_max: usize) -> Rig {
+        let (parts, directory) = Rig::parts(&machine, reserve_bytes, open_logs_max).await;
+        let (inbox, requests) = mpsc::channel(INBOX_LENGTH);
+        let (clock, spawner) = (parts.clock.clone(), parts.spawner.clone());
+        let task = spawner.spawn("shard", ShardTask::new(parts, requests).run());
+        Rig { machine, clock, directory, shards: Shards::new(vec![inbox]), task, next_slot: 0 }
+    }
+
+    async fn parts(
+        machine: &Machine,
+        reserve_bytes: u64,
+        open_logs_max: usize,
+    ) -> (ShardParts, Arc<DataDirectory>) {
         let runtime = machine.runtime();
         let path = Path::new(DATA).to_owned();
         runtime.disk.create_directory_wait(&path).await.expect("it can be made");
@@ -70,16 +82,24 @@ impl Rig {
         });
         let parts = ShardParts {
             directory: Arc::clone(&directory),
-            clock: clock.clone(),
+            clock,
             spawner: runtime.spawner.clone(),
             open_logs_max,
             retention_interval: Duration::from_secs(300),
             producer_expiration: Duration::from_secs(86_400),
             producer_expiration_interval: Duration::from_secs(600),
         };
-        let (inbox, requests) = mpsc::channel(INBOX_LENGTH);
-        let task = runtime.spawner.spawn("shard", ShardTask::new(parts, requests).run());
-        Rig { machine, clock, directory, shards: Shards::new(vec![inbox]), task, next_slot: 0 }
+        (parts, directory)
+    }
+
+    /// How a shard ends if a task of it panics.
+    pub(super) async fn start_with_a_bug(machine: Machine, message: &'static str) -> TaskEnd {
+        let (parts, _directory) = Rig::parts(&machine, 0, 100).await;
+        let spawner = parts.spawner.clone();
+        let (_inbox, requests) = mpsc::channel(INBOX_LENGTH);
+        let shard = ShardTask::new(parts, requests);
+        shard.spawn("open log", async move { panic!("{message}") });
+        spawner.spawn("shard", shard.run()).await
     }
 
     /// A partition of a new topic, under the default configs.

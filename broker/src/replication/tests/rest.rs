@@ -18,8 +18,7 @@ fn a_log_that_nobody_uses_rests_and_is_opened_again_by_an_append_or_a_reader() {
             if reopening % 2 == 0 {
                 assert_eq!(rig.produce(&partition, Acks::All).await, Ok(3 + reopening / 2));
             } else {
-                rig.shards.open(&partition).await;
-                assert!(partition.log().is_some());
+                rig.shards.log_of(&partition).await.expect("it can be opened");
             }
             assert_eq!(partition.high_watermark().0, 4 + reopening / 2);
         }
