@@ -65,7 +65,7 @@ pub enum DiskEffect {
         /// Its size.
         bytes: u64,
     },
-    /// Cut the reserve file to nothing.
+    /// Cut the reserve file to nothing; answer with `on_released`. Nothing else is under way on it.
     ReleaseReserve,
 }
 
@@ -81,7 +81,12 @@ pub struct DiskHealth {
 enum Reserve {
     Absent,
     Asked,
+    /// It is being taken, and is to be given up as soon as that has ended: whatever is done to the file meanwhile, the
+    /// space would be taken after it.
+    Unwanted,
     Held,
+    /// It is being given up.
+    Released,
     /// The file system can't reserve space.
     Unsupported,
 }
@@ -157,16 +162,20 @@ impl DiskHealth {
 
     /// The reserve was taken, or not.
     pub fn on_reserve(&mut self, result: io::Result<()>, effects: &mut Vec<DiskEffect>) {
-        if self.reserve != Reserve::Asked {
-            return;
+        match self.reserve {
+            Reserve::Asked => {}
+            Reserve::Unwanted => {
+                self.release_reserve(effects);
+                return;
+            }
+            Reserve::Absent | Reserve::Held | Reserve::Released | Reserve::Unsupported => return,
         }
         match result {
             Ok(()) => self.reserve = Reserve::Held,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserve = Reserve::Unsupported,
             Err(error) => {
-                self.reserve = Reserve::Absent;
                 // Whatever part of it was allocated is to be given back.
-                effects.push(DiskEffect::ReleaseReserve);
+                self.release_reserve(effects);
                 match trouble_of(&error) {
                     Trouble::Full | Trouble::Passing => self.enter(DiskState::Full, effects),
                     Trouble::Failed => self.fail("reserve", &error.to_string(), effects),
@@ -179,6 +188,18 @@ impl DiskHealth {
         }
     }
 
+    /// The reserve was given up, as far as it could be.
+    pub fn on_released(&mut self) {
+        if self.reserve == Reserve::Released {
+            self.reserve = Reserve::Absent;
+        }
+    }
+
+    fn release_reserve(&mut self, effects: &mut Vec<DiskEffect>) {
+        self.reserve = Reserve::Released;
+        effects.push(DiskEffect::ReleaseReserve);
+    }
+
     fn take_reserve(&mut self) -> DiskEffect {
         self.reserve = Reserve::Asked;
         DiskEffect::TakeReserve { bytes: self.reserve_bytes }
@@ -188,9 +209,10 @@ impl DiskHealth {
         if self.state != DiskState::Healthy {
             return;
         }
-        if matches!(self.reserve, Reserve::Held | Reserve::Asked) {
-            self.reserve = Reserve::Absent;
-            effects.push(DiskEffect::ReleaseReserve);
+        match self.reserve {
+            Reserve::Held => self.release_reserve(effects),
+            Reserve::Asked => self.reserve = Reserve::Unwanted,
+            Reserve::Absent | Reserve::Unwanted | Reserve::Released | Reserve::Unsupported => {}
         }
         self.enter(DiskState::Full, effects);
     }
@@ -229,6 +251,7 @@ mod tests {
                 "no space to reserve" => {
                     health.on_reserve(Err(io::ErrorKind::StorageFull.into()), &mut effects)
                 }
+                "released" => health.on_released(),
                 "no space to write" => {
                     health.on_error("write", &io::ErrorKind::StorageFull.into(), &mut effects);
                 }
@@ -267,19 +290,29 @@ mod tests {
         check(&["reserved"], "");
         check(&["reserved", "no space to write"], "release, full");
         check(&["reserved", "no space to write", "no space to write"], "");
-        check(&["no space to write"], "release, full");
+        check(&["no space to write"], "full");
+    }
+
+    #[test]
+    fn a_reserve_that_is_still_being_taken_is_given_up_when_it_is_there() {
+        check(&["no space to write", "reserved"], "release");
+        check(&["no space to write", "cannot reserve"], "release");
+        check(&["no space to write", "enough free"], "");
+        check(&["no space to write", "reserved", "enough free"], "");
+        check(&["no space to write", "reserved", "released", "enough free"], "take");
     }
 
     #[test]
     fn it_resumes_when_the_reserve_is_back() {
-        let full = ["reserved", "no space to write"];
+        let full = ["reserved", "no space to write", "released"];
         let then = |more: &[&'static str]| [&full[..], more].concat();
         check(&then(&["some free"]), "");
         check(&then(&["enough free"]), "take");
         check(&then(&["enough free", "enough free"]), "");
         check(&then(&["enough free", "reserved"]), "healthy");
         check(&then(&["enough free", "no space to reserve"]), "release");
-        check(&then(&["enough free", "no space to reserve", "enough free"]), "take");
+        check(&then(&["enough free", "no space to reserve", "enough free"]), "");
+        check(&then(&["enough free", "no space to reserve", "released", "enough free"]), "take");
         check(&then(&["enough free", "reserved", "no space to write"]), "release, full");
     }
 

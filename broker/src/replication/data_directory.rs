@@ -219,10 +219,15 @@ impl DataDirectory {
     }
 
     fn release_reserve(&self) {
-        if let Some(file) = self.reserve.lock().take() {
-            // If even that fails there is nothing more to give.
-            file.truncate(0, Box::new(|_result| ()));
-        }
+        let Some(directory) = self.weak.upgrade() else { return };
+        let file = self.reserve.lock().take();
+        self.spawner.spawn("disk reserve", async move {
+            if let Some(file) = file {
+                // If even that fails there is nothing more to give.
+                let _ignored = file.truncate_wait(0).await;
+            }
+            directory.health.lock().on_released();
+        });
     }
 
     fn watch_space(&self) {
