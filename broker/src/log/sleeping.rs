@@ -57,6 +57,13 @@ impl SleepingLog {
         EndPlace { offset: safe_end, base: active_base, position: safe_position.into() }
     }
 
+    /// Notes damage that was found. What lies behind what was known before is no news.
+    pub fn note_damage(&mut self, place: EndPlace) {
+        if self.damage.as_ref().is_none_or(|known| place.offset < known.offset) {
+            self.damage = Some(Box::new(place));
+        }
+    }
+
     /// What a clean stop leaves of it. `None` if it has to be opened the long way at the next start, or has nothing
     /// to be noted.
     pub fn to_clean(&self) -> Option<CleanPartition> {

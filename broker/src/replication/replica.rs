@@ -21,6 +21,7 @@ use super::shards::Append;
 use super::turned_away::TurnedAway;
 use crate::config::TimestampType;
 use crate::log::effect::{LogEffect, LogEvent};
+use crate::log::ends::EndPlace;
 use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
@@ -52,6 +53,8 @@ pub(super) struct Replica {
 pub(super) enum Waiting {
     Append(Append),
     Open(OpenAnswer),
+    /// Damage that somebody found before.
+    Damage(EndPlace),
 }
 
 /// Tells who asked for an open log.
@@ -184,6 +187,7 @@ impl Replica {
             match waiting {
                 Waiting::Append(append) => self.append(now, append),
                 Waiting::Open(done) => self.show(done),
+                Waiting::Damage(place) => self.on_damage(now, place),
             }
         }
     }
@@ -232,7 +236,7 @@ impl Replica {
         if let ReplicaLog::Open(open) = &mut self.log {
             open.acks.fail(&failure);
         }
-        for waiting in self.waiting.drain(..) {
+        for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Append(append) => {
                     let header = &append.batch.header;
@@ -241,6 +245,7 @@ impl Replica {
                 }
                 // Whoever asked may have left meanwhile.
                 Waiting::Open(done) => drop(done.send(Err(code))),
+                Waiting::Damage(_) => self.waiting.push(waiting),
             }
         }
     }
@@ -302,6 +307,16 @@ impl Replica {
     /// When it was last appended to, opened or read.
     pub(super) fn last_used(&self) -> MonotonicTime {
         self.used_at.max(self.partition.read_at())
+    }
+
+    /// Somebody found damage, perhaps a moment ago and in a log that has been put to rest since.
+    pub(super) fn on_damage(&mut self, now: MonotonicTime, place: EndPlace) {
+        match &mut self.log {
+            ReplicaLog::Open(open) => open.log.core.on_event(now, LogEvent::Damaged { place }),
+            ReplicaLog::Resting(log) => log.note_damage(place),
+            ReplicaLog::Settling(log) => log.note_damage(place),
+            ReplicaLog::Opening | ReplicaLog::Broken(_) => self.waiting.push(Waiting::Damage(place)),
+        }
     }
 
     pub(super) fn on_event(&mut self, now: MonotonicTime, event: LogEvent) {

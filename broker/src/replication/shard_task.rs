@@ -174,7 +174,7 @@ impl ShardTask {
             ShardRequest::Damaged { partition, place } => {
                 let slot = partition.place.slot;
                 if let Some(replica) = self.replica(slot) {
-                    replica.on_event(now, LogEvent::Damaged { place });
+                    replica.on_damage(now, place);
                     self.touch(slot);
                 }
             }

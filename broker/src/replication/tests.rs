@@ -10,6 +10,7 @@ use ottla_runtime::simulated::OperationKind;
 
 use super::ack_queue::Acks;
 use super::testing::{on_shard, outcome, produced};
+use crate::log::ends::EndPlace;
 
 /// What the disk is slow with decides when a producer is answered.
 #[test]
@@ -112,6 +113,39 @@ fn no_append_succeeds_once_the_directory_has_failed_however_little_it_asked_for(
             let late = rig.append(&partition, Acks::Leader, produced(&[1], 10, None)).await;
             assert_eq!(outcome(&fails).await, Err(ErrorCode::KafkaStorageError));
             assert_eq!(outcome(&late).await, Err(ErrorCode::KafkaStorageError), "os: {under_os}");
+            rig.close().await;
+        });
+    }
+}
+
+#[test]
+fn damage_is_remembered_whatever_its_log_is_doing_when_it_is_reported() {
+    for state in ["open", "settling", "resting", "opening"] {
+        on_shard(async |mut rig| {
+            let partition = rig.partition("t").await;
+            for _ in 0..3 {
+                rig.produce(&partition, Acks::All).await.expect("it works");
+            }
+            if state != "open" {
+                rig.set_latency(20, 20);
+                rig.wait_until("it rests", || partition.log().is_none()).await;
+            }
+            if matches!(state, "resting" | "opening") {
+                rig.sleep(500).await;
+            }
+            let waiting = match state {
+                "opening" => Some(rig.append(&partition, Acks::All, produced(&[1], 10, None)).await),
+                _ => None,
+            };
+            rig.sleep(u64::from(state == "opening")).await;
+            let place = EndPlace { offset: Offset(1), ..EndPlace::default() };
+            rig.shards.report_damage(&partition, place).await;
+            if let Some(waiting) = waiting {
+                // It was there first.
+                outcome(&waiting).await.expect("it works");
+            }
+            let refused = rig.produce(&partition, Acks::All).await;
+            assert_eq!(refused, Err(ErrorCode::KafkaStorageError), "{state}");
             rig.close().await;
         });
     }
