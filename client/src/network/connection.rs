@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_protocol::api::api_versions::{self, ApiVersionsRequest};
 use ottla_protocol::api::{Message, Request};
 use ottla_protocol::frame;
@@ -18,12 +18,10 @@ use ottla_runtime::{Clock, ConnectionReader, ConnectionWriter, Runtime, TaskHand
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::arriving::ArrivingFrames;
 use super::negotiate::{self, BrokerVersions, Negotiated};
 use crate::config::ClientConfig;
 use crate::error::RequestError;
-
-/// The longest answer that is believed to be one.
-const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A connection to a broker whose versions are known. Dropped, it closes.
 pub struct Connection {
@@ -114,7 +112,9 @@ impl Connection {
             match negotiate::on_answer(frame, version).map_err(unreadable)? {
                 Negotiated::Versions(versions) => return Ok(versions),
                 Negotiated::AskAgain(lower) => version = lower,
-                Negotiated::Refused(code) => return Err(RequestError::Refused { code }),
+                Negotiated::Refused(code) => {
+                    return Err(RequestError::Refused { api: api_versions::API.name, code });
+                }
             }
         }
     }
@@ -195,7 +195,8 @@ async fn write(
 }
 
 async fn read(mut reader: Box<dyn ConnectionReader>, waiting: Arc<Mutex<Waiting>>) {
-    while let Ok(frame) = read_frame(reader.as_mut()).await {
+    let mut frames = ArrivingFrames::default();
+    while let Ok(frame) = next_frame(reader.as_mut(), &mut frames).await {
         let asked = waiting.lock().queue.pop_front();
         let correlation = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
         match asked {
@@ -210,13 +211,13 @@ async fn read(mut reader: Box<dyn ConnectionReader>, waiting: Arc<Mutex<Waiting>
     waiting.lock().close();
 }
 
-async fn read_frame(reader: &mut dyn ConnectionReader) -> io::Result<Bytes> {
-    let mut length = BytesMut::with_capacity(4);
-    reader.read_exact(&mut length, 4).await?;
-    let length = length.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
-    let length = length.and_then(|length| usize::try_from(length).ok());
-    let length = length.filter(|length| *length <= ANSWER_BYTES_MAX).ok_or(io::ErrorKind::InvalidData)?;
-    let mut frame = BytesMut::new();
-    reader.read_exact(&mut frame, length).await?;
-    Ok(frame.freeze())
+async fn next_frame(reader: &mut dyn ConnectionReader, frames: &mut ArrivingFrames) -> io::Result<Bytes> {
+    loop {
+        if let Some(frame) = frames.take().map_err(|_no_frame| io::ErrorKind::InvalidData)? {
+            return Ok(frame);
+        }
+        if reader.read(frames.room()).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
 }

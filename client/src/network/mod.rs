@@ -1,13 +1,16 @@
 //! Reaching a broker: from a list of addresses to a connection whose versions are agreed.
 
+mod arriving;
 mod connection;
 mod negotiate;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::sync::Arc;
 
 use ottla_runtime::Runtime;
+use ottla_runtime::net::BoxFuture;
 
 pub use self::connection::Connection;
 pub use self::negotiate::BrokerVersions;
@@ -30,39 +33,64 @@ use crate::error::RequestError;
 /// }
 /// ```
 pub async fn connect(runtime: &Runtime, config: &ClientConfig) -> Result<Connection, RequestError> {
+    connect_to_any(runtime, config, &config.bootstrap_servers).await
+}
+
+/// Connects to the first of `servers` that answers.
+async fn connect_to_any(
+    runtime: &Runtime,
+    config: &ClientConfig,
+    servers: &[String],
+) -> Result<Connection, RequestError> {
     let mut last = RequestError::NoBootstrapServer;
-    for server in &config.bootstrap_servers {
-        let (host, port) = parse_server(server)?;
-        let failed = |cause| RequestError::Connect { address: server.clone(), cause: Arc::new(cause) };
-        let addresses = match runtime.net.resolve(host, port).await {
-            Ok(addresses) => addresses,
-            Err(cause) => {
-                last = failed(cause);
-                continue;
-            }
-        };
-        for address in addresses {
-            let setup = config.connection_setup_timeout;
-            let connected = tokio::select! {
-                biased;
-                connected = runtime.net.connect(address) => connected,
-                () = runtime.clock.sleep(setup) => Err(std::io::ErrorKind::TimedOut.into()),
-            };
-            let outcome = match connected {
-                Ok(stream) => Connection::start(runtime, config, stream).await,
-                Err(cause) => Err(failed(cause)),
-            };
-            match outcome {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = error,
-            }
+    for server in servers {
+        match connect_to(runtime, config, server).await {
+            Ok(connection) => return Ok(connection),
+            Err(error @ RequestError::InvalidAddress { .. }) => return Err(error),
+            Err(error) => last = error,
         }
     }
     Err(last)
 }
 
+/// Connects to the first address of `server` that answers.
+async fn connect_to(
+    runtime: &Runtime,
+    config: &ClientConfig,
+    server: &str,
+) -> Result<Connection, RequestError> {
+    let (host, port) = parse_server(server)?;
+    let failed = |cause| RequestError::Connect { address: server.to_owned(), cause: Arc::new(cause) };
+    let addresses = in_time(runtime, config, runtime.net.resolve(host, port)).await.map_err(failed)?;
+    let mut last = failed(io::ErrorKind::NotFound.into());
+    for address in addresses {
+        let outcome = match in_time(runtime, config, runtime.net.connect(address)).await {
+            Ok(stream) => Connection::start(runtime, config, stream).await,
+            Err(cause) => Err(failed(cause)),
+        };
+        match outcome {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// What the network says, if it says so within the set-up time.
+async fn in_time<T>(
+    runtime: &Runtime,
+    config: &ClientConfig,
+    operation: BoxFuture<io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        outcome = operation => outcome,
+        () = runtime.clock.sleep(config.connection_setup_timeout) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 /// Host and port of `host:port`; an IPv6 address stands in brackets.
-fn parse_server(server: &str) -> Result<(&str, u16), RequestError> {
+pub(crate) fn parse_server(server: &str) -> Result<(&str, u16), RequestError> {
     let parsed = server.rsplit_once(':').and_then(|(host, port)| {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = bare.or((!host.contains(':')).then_some(host))?;

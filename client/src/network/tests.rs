@@ -137,3 +137,37 @@ fn addresses_are_host_and_port() {
         check(wrong, None);
     }
 }
+
+/// A network that never finishes looking up a name.
+struct LostNameServer(ottla_runtime::NetRef);
+
+impl ottla_runtime::Net for LostNameServer {
+    fn listen(
+        &self,
+        address: SocketAddr,
+        backlog: u32,
+    ) -> BoxFuture<io::Result<Box<dyn ottla_runtime::Listener>>> {
+        self.0.listen(address, backlog)
+    }
+
+    fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ottla_runtime::Connection>> {
+        self.0.connect(address)
+    }
+
+    fn resolve(&self, _host: &str, _port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn a_name_that_nobody_looks_up_ends_with_the_set_up_time() {
+    let simulation = Simulation::new(1);
+    let mut runtime = simulation.machine("client").runtime();
+    runtime.net = Arc::new(LostNameServer(runtime.net));
+    let clock = runtime.clock.clone();
+    let bootstrap_servers = vec!["one:1".to_owned(), "two:2".to_owned()];
+    let config = ClientConfig { bootstrap_servers, ..ClientConfig::default() };
+    let found = simulation.block_on(connect(&runtime, &config)).err().expect("no name, no connection");
+    assert!(matches!(&found, RequestError::Connect { address, .. } if address == "two:2"), "{found}");
+    assert_eq!(clock.now().0 / 1_000_000_000, 20, "ten seconds for each name");
+}
