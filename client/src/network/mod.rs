@@ -1,8 +1,10 @@
 //! Reaching a broker: from a list of addresses to a connection whose versions are agreed.
 
 mod arriving;
+pub(crate) mod backoff;
 mod connection;
 mod negotiate;
+pub(crate) mod pool;
 #[cfg(test)]
 mod tests;
 
