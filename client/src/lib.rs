@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod error;
+pub mod metadata;
 pub mod network;
 pub mod producer;
 
