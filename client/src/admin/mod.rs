@@ -1,0 +1,78 @@
+//! Administration: one method for each request, each with its own file.
+//!
+//! Every method tries again what may succeed later, with back-off, until `default.api.timeout.ms` is over, and then
+//! gives the last error. Methods on several things give each its own outcome. A future that is dropped asks no more;
+//! what a broker was already asked to do it may still do.
+
+mod cluster;
+mod configs;
+mod offsets;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod tries;
+
+use std::sync::Arc;
+
+use ottla_protocol::api::Request;
+
+pub use self::cluster::ClusterDescription;
+pub use self::configs::{ConfigEntry, ConfigResource};
+pub use self::offsets::{ListedOffset, OffsetSpec};
+pub use self::topics::{CreatedTopic, NewTopic, TopicListing};
+pub use self::tries::Outcomes;
+use self::tries::Tries;
+use crate::client::{Cluster, Deadline};
+use crate::error::{Error, RequestError};
+use crate::network::pool::Target;
+
+/// The administration of a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    cluster: Arc<Cluster>,
+}
+
+impl Admin {
+    pub(crate) fn new(cluster: Arc<Cluster>) -> Admin {
+        Admin { cluster }
+    }
+
+    /// Asks one question that has one answer, until `read` makes something of it.
+    async fn ask<R: Request, T>(
+        &self,
+        request: &R,
+        read: impl Fn(R::Response) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut tries = Tries::new(&self.cluster, [()]);
+        while let Some(left) = tries.next().await {
+            match self.call_any(&tries.deadline, request).await {
+                Ok(answer) => tries.on_outcome(&(), read(answer)),
+                Err(error) => tries.on_failure(&left, &error),
+            }
+        }
+        let timed_out =
+            Error::Request(RequestError::TimedOut { after: self.cluster.config.default_api_timeout });
+        tries.into_outcomes().remove(&()).unwrap_or(Err(timed_out))
+    }
+
+    /// Asks whichever broker can be asked.
+    async fn call_any<R: Request>(
+        &self,
+        deadline: &Deadline,
+        request: &R,
+    ) -> Result<R::Response, RequestError> {
+        self.cluster.call_until(deadline, self.cluster.pool.any(), request).await
+    }
+
+    /// Asks the controller, which is who carries out changes; where nobody is known to be it, any broker, which passes
+    /// the request on or says that it is not the controller.
+    async fn call_controller<R: Request>(
+        &self,
+        deadline: &Deadline,
+        request: &R,
+    ) -> Result<R::Response, RequestError> {
+        let view = self.cluster.until(deadline, self.cluster.metadata.view([].into())).await?;
+        let target = view.controller.map_or_else(|| self.cluster.pool.any(), Target::Broker);
+        self.cluster.call_until(deadline, target, request).await
+    }
+}

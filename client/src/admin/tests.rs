@@ -1,0 +1,331 @@
+//! Administration of a whole broker on the simulated seams.
+
+use std::time::Duration;
+
+use ottla_broker::Broker;
+use ottla_broker::config::{BrokerConfig, Settings};
+use ottla_protocol::api::produce::{
+    ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponse,
+};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
+use ottla_protocol::types::{BrokerId, Offset, PartitionIndex};
+use ottla_protocol::wire::Str;
+use ottla_runtime::Runtime;
+use ottla_runtime::simulated::{Crash, Machine, Simulation};
+
+use super::*;
+use crate::client::Client;
+use crate::config::ClientConfig;
+
+struct World {
+    simulation: Simulation,
+    broker: Machine,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let simulation = Simulation::new(seed);
+        let broker = simulation.machine("broker");
+        World { simulation, broker }
+    }
+
+    /// Runs `test` with a client of a broker that has just started.
+    fn run<T>(&self, test: impl AsyncFnOnce(Client) -> T) -> T {
+        self.simulation.block_on(async {
+            let _broker = start(self.broker.runtime()).await;
+            test(self.client().await).await
+        })
+    }
+
+    async fn client(&self) -> Client {
+        let config = ClientConfig {
+            bootstrap_servers: vec!["broker:9092".to_owned()],
+            default_api_timeout: Duration::from_secs(20),
+            ..ClientConfig::default()
+        };
+        Client::connect(self.simulation.machine("client").runtime(), config).await.expect("a broker")
+    }
+}
+
+async fn start(runtime: Runtime) -> Broker {
+    let mut settings = Settings::default();
+    settings.listen("0.0.0.0:9092");
+    settings.data_directory("/data");
+    let (config, _) = BrokerConfig::read(&settings).expect("a config");
+    Broker::start(config, 1000, runtime).await.expect("a broker")
+}
+
+fn topic(name: &str, partition_count: i32) -> NewTopic {
+    NewTopic { partition_count: Some(partition_count), ..NewTopic::named(name) }
+}
+
+/// Each outcome in one line: what `show` makes of it, or the error code.
+fn lines<T>(outcomes: Outcomes<String, T>, show: impl Fn(T) -> String) -> Vec<String> {
+    let line = |(name, outcome): (String, Result<T, Error>)| match outcome {
+        Ok(value) => format!("{name}: {}", show(value)),
+        Err(error) => format!("{name}: {}", error.error_code().expect("the broker's").name()),
+    };
+    outcomes.into_iter().map(line).collect()
+}
+
+/// Appends a record with each timestamp to partition 0 of `t`.
+async fn produce(client: &Client, timestamps: &[i64]) {
+    for timestamp in timestamps {
+        let mut builder = BatchBuilder::new(Compression::NONE);
+        builder.push(NewRecord { timestamp: *timestamp, value: Some(b"value"), ..NewRecord::default() });
+        let records = Some(builder.build().expect("a batch").to_bytes());
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![ProduceRequestTopic {
+                name: Str::from("t"),
+                topic_id: client.admin().list_topics().await.expect("topics")["t"].id,
+                partition_data: vec![ProduceRequestPartition { index: 0, records }],
+            }],
+            ..ProduceRequest::default()
+        };
+        let cluster = &client.admin().cluster;
+        let answer: ProduceResponse =
+            cluster.call_until(&cluster.deadline(), cluster.pool.any(), &request).await.expect("an answer");
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+}
+
+#[test]
+fn topics_are_created_listed_described_and_deleted() {
+    for seed in 0..3 {
+        World::new(seed).run(async |client| {
+            let admin = client.admin();
+            let made = admin.create_topics(&[topic("a", 3), topic("b", 1), topic("bad/name", 1)]).await;
+            let id_of_a = made["a"].as_ref().expect("created").id;
+            assert!(id_of_a.is_some());
+            let shown =
+                lines(made, |made| format!("{:?} {:?}", made.partition_count, made.replication_factor));
+            let expected = ["a: Some(3) Some(1)", "b: Some(1) Some(1)", "bad/name: INVALID_TOPIC_EXCEPTION"];
+            assert_eq!(shown, expected);
+            let again = lines(admin.create_topics(&[topic("a", 3)]).await, |_| "created".to_owned());
+            assert_eq!(again, ["a: TOPIC_ALREADY_EXISTS"]);
+
+            let listed = admin.list_topics().await.expect("topics");
+            let shown: Vec<_> = listed.iter().map(|(name, it)| (name.as_str(), it.partition_count)).collect();
+            assert_eq!(shown, [("a", 3), ("b", 1)]);
+            assert_eq!(listed["a"].id, id_of_a);
+
+            let described = admin.describe_topics(&["a", "missing"]).await;
+            let leaders = |view: crate::metadata::TopicView| {
+                assert_eq!(view.id, id_of_a);
+                view.partitions.iter().map(|(index, it)| format!("{index}@{:?}", it.leader)).collect()
+            };
+            let leader = listed_leader(&admin).await;
+            let expected = format!("a: 0@{leader:?}1@{leader:?}2@{leader:?}");
+            assert_eq!(lines(described, leaders), [expected.as_str(), "missing: UNKNOWN_TOPIC_OR_PARTITION"]);
+
+            let deleted = lines(admin.delete_topics(&["a", "missing"]).await, |()| "gone".to_owned());
+            assert_eq!(deleted, ["a: gone", "missing: UNKNOWN_TOPIC_OR_PARTITION"]);
+            let left: Vec<String> = admin.list_topics().await.expect("topics").into_keys().collect();
+            assert_eq!(left, ["b"]);
+        });
+    }
+}
+
+async fn listed_leader(admin: &Admin) -> Option<BrokerId> {
+    admin.describe_cluster().await.expect("a cluster").brokers.into_keys().next()
+}
+
+#[test]
+fn what_is_wrong_with_a_topic_is_told_in_the_brokers_words() {
+    World::new(4).run(async |client| {
+        let mut wrong = topic("t", 1);
+        wrong.configs.insert("retention.ms".to_owned(), "soon".to_owned());
+        let mut outcomes = client.admin().create_topics(&[wrong]).await;
+        let error = outcomes.remove("t").expect("asked for").expect_err("no number");
+        assert_eq!(error.error_code(), Some(ErrorCode::InvalidConfig));
+        assert!(error.to_string().contains("retention.ms"), "{error}");
+    });
+}
+
+#[test]
+fn a_cluster_tells_its_id_and_its_brokers() {
+    World::new(5).run(async |client| {
+        let found = client.admin().describe_cluster().await.expect("a cluster");
+        let known = client.metadata(&[]).await.expect("metadata");
+        assert_eq!(Some(&found.cluster_id), known.cluster_id.as_ref());
+        assert_eq!(found.brokers, known.brokers);
+        assert_eq!(found.brokers.len(), 1);
+        assert!(found.brokers.contains_key(&found.controller.expect("a controller")));
+    });
+}
+
+#[test]
+fn configs_say_where_their_value_is_from() {
+    World::new(6).run(async |client| {
+        let admin = client.admin();
+        let mut made = topic("t", 1);
+        made.configs.insert("retention.ms".to_owned(), "1234".to_owned());
+        assert!(admin.create_topics(&[made]).await["t"].is_ok());
+        let broker = ConfigResource::Broker(listed_leader(&admin).await.expect("a broker"));
+        let [of_topic, missing] = ["t", "missing"].map(|name| ConfigResource::Topic(name.to_owned()));
+        let asked = [of_topic.clone(), missing.clone(), broker.clone()];
+        let mut found = admin.describe_configs(&asked).await;
+        assert_eq!(found.len(), 3);
+        let of_topic = found.remove(&of_topic).expect("asked for").expect("it is there");
+        let shown = |name: &str| (of_topic[name].value.as_deref(), of_topic[name].source);
+        assert_eq!(shown("retention.ms"), (Some("1234"), 1));
+        assert_eq!(shown("cleanup.policy"), (Some("delete"), 5));
+        let of_broker = found.remove(&broker).expect("asked for").expect("it is there");
+        assert!(of_broker.contains_key("log.retention.ms"), "{:?}", of_broker.keys());
+        let error = found.remove(&missing).expect("asked for").expect_err("no such topic");
+        assert_eq!(error.error_code(), Some(ErrorCode::UnknownTopicOrPartition));
+        let nobody = ConfigResource::Broker(BrokerId(77));
+        let error = admin.describe_configs(&[nobody.clone()]).await.remove(&nobody).expect("asked for");
+        assert!(matches!(error, Err(Error::Request(RequestError::UnknownBroker { id: BrokerId(77) }))));
+    });
+}
+
+#[test]
+fn offsets_are_found_by_end_and_by_time() {
+    World::new(7).run(async |client| {
+        let admin = client.admin();
+        assert!(admin.create_topics(&[topic("t", 2)]).await["t"].is_ok());
+        produce(&client, &[1000, 3000, 2000]).await;
+        let check = async |index: i32, spec, expected: Option<i64>| {
+            let key = ("t".to_owned(), PartitionIndex(index));
+            let mut found = admin.list_offsets(&[("t", PartitionIndex(index), spec)]).await;
+            let listed = found.remove(&key).expect("asked for").expect("it is there");
+            assert_eq!(listed.offset, expected.map(Offset), "{index} {spec:?}");
+        };
+        check(0, OffsetSpec::Earliest, Some(0)).await;
+        check(0, OffsetSpec::Latest, Some(3)).await;
+        check(0, OffsetSpec::MaxTimestamp, Some(1)).await;
+        check(0, OffsetSpec::Timestamp(1000), Some(0)).await;
+        check(0, OffsetSpec::Timestamp(1001), Some(1)).await;
+        check(0, OffsetSpec::Timestamp(3001), None).await;
+        check(1, OffsetSpec::Latest, Some(0)).await;
+        check(1, OffsetSpec::MaxTimestamp, None).await;
+
+        let latest = OffsetSpec::Latest;
+        let (in_t, nowhere) = (("t", PartitionIndex(2), latest), ("missing", PartitionIndex(0), latest));
+        let mut found = admin.list_offsets(&[in_t, nowhere]).await;
+        let no_partition = found.remove(&("t".to_owned(), PartitionIndex(2))).expect("asked for");
+        assert!(matches!(no_partition, Err(Error::NoSuchPartition { count: 2, .. })));
+        let no_topic = found.remove(&("missing".to_owned(), PartitionIndex(0))).expect("asked for");
+        let code = no_topic.expect_err("no such topic").error_code();
+        assert_eq!(code, Some(ErrorCode::UnknownTopicOrPartition));
+    });
+}
+
+#[test]
+fn a_topic_created_anew_is_not_taken_for_the_old_one() {
+    World::new(8).run(async |client| {
+        let admin = client.admin();
+        for partition_count in [1, 2] {
+            assert!(admin.create_topics(&[topic("t", partition_count)]).await["t"].is_ok());
+            let last = PartitionIndex(partition_count - 1);
+            let found = admin.list_offsets(&[("t", last, OffsetSpec::Latest)]).await;
+            assert!(found[&("t".to_owned(), last)].is_ok(), "{found:?}");
+            let known = client.metadata(&["t"]).await.expect("metadata");
+            let view = known.topics["t"].as_ref().expect("it is there");
+            assert_eq!(view.partitions.len(), partition_count as usize);
+            assert!(admin.delete_topics(&["t"]).await["t"].is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_restart_in_between_is_waited_for() {
+    for seed in 0..5 {
+        let world = World::new(seed);
+        world.simulation.block_on(async {
+            let _first = start(world.broker.runtime()).await;
+            let client = world.client().await;
+            let admin = client.admin();
+            assert!(admin.create_topics(&[topic("t", 1)]).await["t"].is_ok());
+            world.broker.crash(Crash::Kill);
+            let clock = world.simulation.clock();
+            let back = async {
+                clock.sleep(Duration::from_secs(5)).await;
+                start(world.broker.restart()).await
+            };
+            let latest = [("t", PartitionIndex(0), OffsetSpec::Latest)];
+            let new = [topic("u", 1)];
+            let before = clock.now();
+            let (_second, listed, offsets, made) = tokio::join!(
+                back,
+                admin.list_topics(),
+                admin.list_offsets(&latest),
+                admin.create_topics(&new)
+            );
+            assert!(listed.is_ok_and(|topics| topics.contains_key("t")), "seed {seed}");
+            assert!(offsets.values().all(Result::is_ok), "seed {seed}: {offsets:?}");
+            assert!(made["u"].is_ok(), "seed {seed}: {made:?}");
+            let taken = clock.now().since(before);
+            assert!(taken < Duration::from_secs(9), "seed {seed}: noticed after {taken:?}");
+        });
+    }
+}
+
+#[test]
+fn a_broker_that_stays_away_ends_with_the_time_out_and_the_reason() {
+    let world = World::new(9);
+    world.simulation.block_on(async {
+        let _broker = start(world.broker.runtime()).await;
+        let client = world.client().await;
+        world.broker.crash(Crash::Kill);
+        let clock = world.simulation.clock();
+        let before = clock.now();
+        let error = client.admin().list_topics().await.expect_err("nobody is there");
+        let taken = clock.now().since(before);
+        assert!(matches!(error, Error::Request(RequestError::Connect { .. })), "{error}");
+        assert!(error.is_retriable());
+        let bounds = Duration::from_secs(18)..=Duration::from_secs(20);
+        assert!(bounds.contains(&taken), "{taken:?}");
+    });
+}
+
+#[test]
+fn those_who_want_the_same_metadata_at_once_share_one_question() {
+    let steps = |askers: usize| {
+        let world = World::new(10);
+        world.run(async |client| {
+            assert!(client.admin().create_topics(&[topic("t", 1)]).await["t"].is_ok());
+            let (send, mut done) = tokio::sync::mpsc::channel(askers);
+            let runtime = world.simulation.machine("client").runtime();
+            for _ in 0..askers {
+                let (client, send) = (client.clone(), send.clone());
+                drop(runtime.spawner.spawn("asker", async move {
+                    let known = client.metadata(&["t"]).await.expect("metadata");
+                    send.send(known).await.expect("room for all");
+                }));
+            }
+            let mut views = Vec::new();
+            for _ in 0..askers {
+                views.push(done.recv().await.expect("one for each"));
+            }
+            // One answer is one view, so those who share it hold the same.
+            views.iter().all(|view| Arc::ptr_eq(view, &views[0]))
+        })
+    };
+    assert!(steps(50));
+}
+
+#[test]
+fn nobody_to_connect_to_is_told_at_once() {
+    let world = World::new(11);
+    let connect = |servers: &[&str]| {
+        let bootstrap_servers = servers.iter().map(|server| (*server).to_owned()).collect();
+        let config = ClientConfig { bootstrap_servers, ..ClientConfig::default() };
+        let runtime = world.simulation.machine("client").runtime();
+        let outcome = world.simulation.block_on(Client::connect(runtime, config));
+        outcome.err().map(|error| error.to_string()).expect("nobody listens")
+    };
+    assert_eq!(connect(&[]), "no bootstrap server is given: name at least one as host:port");
+    assert_eq!(
+        connect(&["nonsense"]),
+        "\"nonsense\" is no address: expected host:port, as in localhost:9092"
+    );
+    let refused = connect(&["broker:1"]);
+    assert!(refused.starts_with("cannot connect to broker:1: "), "{refused}");
+    let unknown = connect(&["nowhere:1"]);
+    assert!(unknown.starts_with("cannot connect to nowhere:1: "), "{unknown}");
+}
