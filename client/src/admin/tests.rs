@@ -329,3 +329,19 @@ fn nobody_to_connect_to_is_told_at_once() {
     let unknown = connect(&["nowhere:1"]);
     assert!(unknown.starts_with("cannot connect to nowhere:1: "), "{unknown}");
 }
+
+#[test]
+fn every_method_can_run_in_a_task_of_its_own() {
+    fn check(_task: impl Future<Output: Send> + Send) {}
+    World::new(12).run(async |client| {
+        let admin = client.admin();
+        check(admin.create_topics(&[]));
+        check(admin.delete_topics(&[]));
+        check(admin.list_topics());
+        check(admin.describe_topics(&[]));
+        check(admin.describe_configs(&[]));
+        check(admin.list_offsets(&[]));
+        check(admin.describe_cluster());
+        check(client.metadata(&[]));
+    });
+}
