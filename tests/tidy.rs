@@ -161,7 +161,7 @@ fn every_api_has_its_handler_and_its_tests() {
 #[test]
 fn unsafe_code_lies_in_the_one_module_of_system_calls() {
     let known = ["runtime/src/real/disk/syscalls.rs", "protocol/src/wire/counting_allocator.rs"];
-    for folder in ["src", "protocol/src", "runtime/src", "broker/src", "testkit/src"] {
+    for folder in ["src", "protocol/src", "runtime/src", "broker/src", "testkit/src", "client/src"] {
         for file in rust_files(&root().join(folder)) {
             if known.iter().any(|known| file.ends_with(known)) {
                 continue;

@@ -178,7 +178,8 @@ fn configs_say_where_their_value_is_from() {
         let error = found.remove(&missing).expect("asked for").expect_err("no such topic");
         assert_eq!(error.error_code(), Some(ErrorCode::UnknownTopicOrPartition));
         let nobody = ConfigResource::Broker(BrokerId(77));
-        let error = admin.describe_configs(&[nobody.clone()]).await.remove(&nobody).expect("asked for");
+        let error =
+            admin.describe_configs(std::slice::from_ref(&nobody)).await.remove(&nobody).expect("asked for");
         assert!(matches!(error, Err(Error::Request(RequestError::UnknownBroker { id: BrokerId(77) }))));
     });
 }

@@ -50,10 +50,12 @@ struct State {
 struct Slot {
     servers: Vec<String>,
     link: Link,
-    /// How many attempts in a row have failed.
+    /// How many attempts in a row have failed, or came to a connection that did not last.
     failures: u32,
     /// When the next attempt may begin.
     not_before: MonotonicTime,
+    /// When the last connection was made.
+    connected_at: MonotonicTime,
 }
 
 enum Link {
@@ -75,8 +77,11 @@ impl Pool {
     pub(crate) async fn connection_to(&self, target: Target) -> Outcome {
         let waiting = {
             let mut state = self.shared.state.lock();
-            let State { slots, next_attempt, .. } = &mut *state;
+            let State { slots, next_attempt, rng } = &mut *state;
             let slot = slots.get_mut(&target).ok_or_else(|| unknown(target))?;
+            if slot.is_lost() {
+                slot.on_lost(self.shared.runtime.clock.now(), self.shared.backoff(), rng);
+            }
             let (waiter, waiting) = oneshot::channel();
             match &mut slot.link {
                 Link::Ready(connection) if !connection.is_closed() => return Ok(Arc::clone(connection)),
@@ -123,6 +128,10 @@ impl Pool {
 }
 
 impl Shared {
+    fn backoff(&self) -> Backoff {
+        Backoff { first: self.config.reconnect_backoff, max: self.config.reconnect_backoff_max }
+    }
+
     fn start_attempt(self: &Arc<Self>, target: Target, attempt: u64, slot: &Slot) {
         let (runtime, config) = (self.runtime.clone(), Arc::clone(&self.config));
         let (servers, not_before) = (slot.servers.clone(), slot.not_before);
@@ -144,11 +153,11 @@ impl Shared {
         let ours =
             |slot: &&mut Slot| matches!(slot.link, Link::Connecting { attempt: of, .. } if of == attempt);
         let Some(slot) = slots.get_mut(&target).filter(ours) else { return };
-        slot.failures = if outcome.is_ok() { 0 } else { slot.failures.saturating_add(1) };
-        // A broker that accepts and then hangs up is not asked again at once either.
-        let backoff =
-            Backoff { first: self.config.reconnect_backoff, max: self.config.reconnect_backoff_max };
-        slot.not_before = self.runtime.clock.now().after(backoff.delay(slot.failures.max(1), rng));
+        let now = self.runtime.clock.now();
+        match outcome {
+            Ok(_) => slot.connected_at = now,
+            Err(_) => slot.on_failure(now, self.backoff(), rng),
+        }
         let link = outcome.as_ref().map_or(Link::Idle, |connection| Link::Ready(Arc::clone(connection)));
         let Link::Connecting { waiters, .. } = std::mem::replace(&mut slot.link, link) else { return };
         if outcome.is_ok() && target != Target::Bootstrap {
@@ -166,7 +175,28 @@ impl Shared {
 
 impl Slot {
     fn new(servers: Vec<String>) -> Slot {
-        Slot { servers, link: Link::Idle, failures: 0, not_before: MonotonicTime::default() }
+        let never = MonotonicTime::default();
+        Slot { servers, link: Link::Idle, failures: 0, not_before: never, connected_at: never }
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(&self.link, Link::Ready(connection) if connection.is_closed())
+    }
+
+    /// A broker that accepts and then hangs up is as good as one that doesn't accept: only a connection that has
+    /// lasted longer than the longest pause begins the count anew.
+    fn on_lost(&mut self, now: MonotonicTime, backoff: Backoff, rng: &mut Rng) {
+        self.link = Link::Idle;
+        if now.since(self.connected_at) > backoff.max {
+            self.failures = 0;
+        } else {
+            self.on_failure(now, backoff, rng);
+        }
+    }
+
+    fn on_failure(&mut self, now: MonotonicTime, backoff: Backoff, rng: &mut Rng) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.after(backoff.delay(self.failures, rng));
     }
 
     fn is_ready(&self) -> bool {
@@ -220,10 +250,15 @@ mod tests {
 
         /// Lets the server accept from now on. It counts who came.
         fn listen(&self) -> Arc<Mutex<u32>> {
+            self.listen_for(Duration::MAX)
+        }
+
+        /// The same, of a server that hangs up on everybody after some time.
+        fn listen_for(&self, patience: Duration) -> Arc<Mutex<u32>> {
             let accepted = Arc::new(Mutex::new(0));
             let (runtime, address) = (self.server.runtime(), SocketAddr::new(self.server.ip(), 9092));
             let count = Arc::clone(&accepted);
-            drop(self.server.runtime().spawner.spawn("server", serve(runtime, address, count)));
+            drop(self.server.runtime().spawner.spawn("server", serve(runtime, address, count, patience)));
             self.simulation.run_for(Duration::from_millis(10));
             accepted
         }
@@ -237,11 +272,19 @@ mod tests {
         }
     }
 
-    async fn serve(runtime: Runtime, address: SocketAddr, accepted: Arc<Mutex<u32>>) {
+    async fn serve(runtime: Runtime, address: SocketAddr, accepted: Arc<Mutex<u32>>, patience: Duration) {
         let mut listener = runtime.net.listen(address, 8).await.expect("a free address");
         while let Ok(stream) = listener.accept().await {
             *accepted.lock() += 1;
-            drop(runtime.spawner.spawn("connection", answer_versions(stream)));
+            let clock = runtime.clock.clone();
+            let connection = async move {
+                tokio::select! {
+                    biased;
+                    () = answer_versions(stream) => {}
+                    () = clock.sleep(patience) => {}
+                }
+            };
+            drop(runtime.spawner.spawn("connection", connection));
         }
     }
 
@@ -307,6 +350,27 @@ mod tests {
         let accepted = scene.listen();
         let second = scene.connect(BROKER).1.expect("it listens again");
         assert!(!second.is_closed() && *accepted.lock() == 1);
+    }
+
+    #[test]
+    fn a_broker_that_hangs_up_on_everybody_is_left_alone_for_longer_and_longer() {
+        let check = |patience: u64, middles: [u64; 7]| {
+            let scene = Scene::new(6);
+            scene.listen_for(Duration::from_millis(patience));
+            let mut taken = Vec::new();
+            for _ in middles {
+                let (millis, outcome) = scene.connect(BROKER);
+                assert!(!outcome.expect("it accepts").is_closed());
+                taken.push(millis);
+                scene.simulation.run_for(Duration::from_millis(patience + 20));
+            }
+            for (millis, middle) in taken.iter().zip(middles) {
+                assert!((middle * 8 / 10..=middle * 12 / 10 + 10).contains(millis), "{taken:?}");
+            }
+        };
+        check(30, [0, 50, 100, 200, 400, 800, 1000]);
+        // Those that last are just made again.
+        check(2000, [0; 7]);
     }
 
     #[test]
