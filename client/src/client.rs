@@ -14,6 +14,7 @@ use crate::metadata::{ClusterView, Metadata};
 use crate::network::backoff::Backoff;
 use crate::network::parse_server;
 use crate::network::pool::{Pool, Target};
+use crate::producer::{InvalidConfig, Producer, ProducerConfig};
 
 /// A client of one cluster. Cheap to clone; clones share connections and metadata, which go with the last one.
 #[derive(Clone)]
@@ -46,6 +47,12 @@ impl Client {
     /// Topics, configs, offsets and brokers.
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.cluster))
+    }
+
+    /// A producer of its own: it shares neither connections nor batches with others, so that nothing of theirs keeps
+    /// its records waiting.
+    pub fn producer(&self, config: ProducerConfig) -> Result<Producer, InvalidConfig> {
+        Producer::new(Arc::clone(&self.cluster), config)
     }
 
     /// The cluster as it is known now, with these topics: none older than `metadata.max.age.ms`. One question is

@@ -8,7 +8,7 @@
 //! | `network`  | connections: pipelining, time-outs, version negotiation, one for each broker   |
 //! | `metadata` | what is known of the cluster, what is stale, and who waits to hear more        |
 //! | `admin`    | topics, configs, offsets, brokers                                              |
-//! | `producer` | which partition a keyed record belongs to                                      |
+//! | `producer` | batches of records, sent to the leaders of their partitions                    |
 //!
 //! ```no_run
 //! use ottla_client::admin::NewTopic;
@@ -41,3 +41,4 @@ pub use client::Client;
 pub use config::ClientConfig;
 pub use error::{BrokerError, Error, RequestError};
 pub use network::{Connection, connect};
+pub use producer::{Producer, ProducerConfig};
