@@ -13,8 +13,10 @@ use crate::api::{Handlers, ProducerIds};
 use crate::config::BrokerConfig;
 use crate::controller::{Metadata, OpenError, OpenOptions};
 use crate::descriptors;
-use crate::network::{self, FetchSessions};
+use crate::metrics::FetchMetrics;
+use crate::network::{self, FetchSessions, RequestBudget};
 use crate::replication::{LoadError, Replicas};
+use crate::status::{BrokerStatus, Watched};
 
 /// How long connections get, at a stop, to be answered what is under way.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -27,6 +29,7 @@ pub struct Broker {
     listener: TaskHandle,
     stop: CancellationToken,
     runtime: Runtime,
+    status: BrokerStatus,
 }
 
 /// Why a broker did not start.
@@ -73,27 +76,40 @@ pub enum BrokerEnd {
 }
 
 impl Broker {
-    /// Starts a broker. `descriptors` is how many files and sockets the process may have open, which decides how many
-    /// logs are kept open; the broker doesn't ask for it itself, because limits belong to the process.
-    ///
-    /// When this returns, clients are served: logs are recovered, the listener is open.
+    /// [`Broker::start_watched`], with nobody watching.
     pub async fn start(
         config: BrokerConfig,
         descriptors: u64,
         runtime: Runtime,
+    ) -> Result<Broker, StartError> {
+        let status = BrokerStatus::new(runtime.clock.clone());
+        Broker::start_watched(config, descriptors, runtime, status).await
+    }
+
+    /// Starts a broker, whose `status` says how it is doing. `descriptors` is how many files and sockets the process may have open, which decides how many
+    /// logs are kept open; the broker doesn't ask for it itself, because limits belong to the process.
+    ///
+    /// When this returns, clients are served: logs are recovered, the listener is open.
+    pub async fn start_watched(
+        config: BrokerConfig,
+        descriptors: u64,
+        runtime: Runtime,
+        status: BrokerStatus,
     ) -> Result<Broker, StartError> {
         if !ottla_protocol::record::crc::computes_correctly() {
             return Err(StartError::WrongChecksums);
         }
         let mut options = OpenOptions::new(&config.log.directory, config.node.id);
         options.rack.clone_from(&config.node.rack);
+        status.set_starting("opening the metadata");
         let metadata = Metadata::open(&runtime, options).await?;
-        let started = Broker::start_on(config, descriptors, &runtime, &metadata).await;
+        let started = Broker::start_on(config, descriptors, &runtime, &metadata, &status).await;
         match started {
             Ok((replicas, address, listener, stop)) => {
-                Ok(Broker { address, metadata, replicas, listener, stop, runtime })
+                Ok(Broker { address, metadata, replicas, listener, stop, runtime, status })
             }
             Err(error) => {
+                status.set_failed(&error.to_string());
                 // Free the data directory, so that the next try doesn't find it taken.
                 metadata.close().await;
                 Err(error)
@@ -106,12 +122,14 @@ impl Broker {
         descriptors: u64,
         runtime: &Runtime,
         metadata: &Metadata,
+        status: &BrokerStatus,
     ) -> Result<(Replicas, SocketAddr, TaskHandle, CancellationToken), StartError> {
         // The port first: a second broker on it shall not wait for a recovery to hear of it.
         let listener = network::bind(runtime, &config.listener)
             .await
             .map_err(|source| StartError::Listen { address: config.listener.bind.to_string(), source })?;
         let address = listener.local_address();
+        status.set_starting("looking at the logs");
         let replicas = Replicas::start(runtime, &config.log, metadata, config.node.id, descriptors).await?;
         let stop = CancellationToken::new();
         let mut limits = config.limits.clone();
@@ -123,11 +141,16 @@ impl Broker {
             shards: replicas.shards.clone(),
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(FetchSessions::new(config.limits.fetch_session_count_max as usize)),
+            fetch_metrics: FetchMetrics::register(),
             rng: Mutex::new(runtime.rng.fork()),
             clock: runtime.clock.clone(),
             config: Arc::clone(&config),
         });
-        let task = network::start(listener, handlers, &limits, runtime, stop.clone());
+        let budget = RequestBudget::new(limits.queued_request_bytes_max.unwrap_or(u64::MAX));
+        let watched =
+            Watched::new(replicas.signs(), metadata.clone(), Arc::clone(&budget), Arc::clone(&handlers));
+        let task = network::start(listener, handlers, budget, &limits, runtime, stop.clone());
+        status.set_serving(watched);
         Ok((replicas, address, task, stop))
     }
 
@@ -148,16 +171,24 @@ impl Broker {
 
     /// Completes when the broker can't go on, and says why. It may never.
     pub async fn ended(&mut self) -> String {
-        tokio::select! {
+        let reason = tokio::select! {
             biased;
             reason = self.replicas.failed() => reason,
             failure = self.metadata.failed() => failure.to_string(),
             end = &mut self.listener => format!("the listener has ended: {end:?}"),
-        }
+        };
+        self.status.set_failed(&reason);
+        reason
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> &BrokerStatus {
+        &self.status
     }
 
     /// Stops: no new connection, what is under way is answered, everything is written and synced.
     pub async fn stop(self) -> BrokerEnd {
+        self.status.set_stopping();
         self.stop.cancel();
         let drained = self.runtime.clock.sleep(DRAIN);
         tokio::select! {

@@ -8,12 +8,16 @@ mod broker;
 pub mod config;
 pub mod controller;
 mod descriptors;
+mod health;
 pub mod log;
+pub mod metrics;
 mod network;
 pub mod planted;
 mod replication;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub use broker::{Broker, BrokerEnd, StartError};
 pub use replication::LoadError;
+pub use status::BrokerStatus;

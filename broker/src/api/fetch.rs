@@ -97,6 +97,7 @@ impl Handlers {
         let mut entries = self.entries(std::mem::take(&mut context.partitions));
         self.look_and_wait(connection, &mut entries, &limits, deadline).await;
 
+        self.count_records(&entries);
         let answered: Vec<AnsweredEnds> = entries.iter().map(Entry::answered).collect();
         context.partitions = entries.iter().map(|entry| entry.asked.clone()).collect();
         let included = self.fetch_sessions.lock().finish(&context, &answered);
@@ -111,6 +112,20 @@ impl Handlers {
         };
         self.tell_leaders(connection, header.api_version, &mut response);
         encode_with_files(header, &response, &files)
+    }
+
+    /// How the records that were found will leave.
+    fn count_records(&self, entries: &[Entry]) {
+        let (mut sendfile, mut copied) = (0, 0);
+        for records in entries.iter().filter_map(|entry| entry.found.records.as_ref()) {
+            match records {
+                reader::Records::Empty => {}
+                reader::Records::Bytes(bytes) => copied += bytes.len() as u64,
+                reader::Records::File(range) => sendfile += range.len,
+            }
+        }
+        self.fetch_metrics.sendfile_bytes.increment(sendfile);
+        self.fetch_metrics.copied_bytes.increment(copied);
     }
 
     /// Clients that are told of a newer leader in the answer need not ask Metadata first (KIP-951, from version 16).
@@ -199,6 +214,7 @@ impl Handlers {
             self.look(entries, &places, limits).await;
         }
         let Some(subscription) = &connection.subscription else { return };
+        let _waiting = self.fetch_metrics.begin_waiting();
         while !is_settled(entries, limits) {
             tokio::select! {
                 biased;

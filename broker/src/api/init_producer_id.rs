@@ -9,6 +9,7 @@ use ottla_protocol::types::ProducerId;
 
 use super::Handlers;
 use crate::controller::{Metadata, ProducerIdBlock};
+use crate::metrics::table::{PRODUCER_ID_BLOCKS, PRODUCER_IDS};
 
 /// The rest of the block that this broker gives ids from. Ids left over at a restart are not given again.
 #[derive(Default)]
@@ -24,13 +25,17 @@ impl ProducerIds {
         let current = match *block {
             Some(rest) if 0 < rest.count => rest,
             _ => match metadata.allocate_producer_ids().await {
-                Ok(Some(fresh)) => fresh,
+                Ok(Some(fresh)) => {
+                    PRODUCER_ID_BLOCKS.count(&[], 1);
+                    fresh
+                }
                 Ok(None) => return Err(ErrorCode::UnknownServerError),
                 // The metadata log has failed; a client that tries again meets another broker, or this one mended.
                 Err(_) => return Err(ErrorCode::CoordinatorLoadInProgress),
             },
         };
         *block = Some(ProducerIdBlock { first: ProducerId(current.first.0 + 1), count: current.count - 1 });
+        PRODUCER_IDS.count(&[], 1);
         Ok(current.first)
     }
 }

@@ -8,6 +8,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod errors;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ottla_protocol::api::{ApiKey, Message, Request};
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::frame::{self, RequestHeader, UnsupportedRequest};
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::{FramePiece, Reader, Str};
@@ -28,8 +30,11 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
+use self::errors::ErrorCodes;
 use crate::config::BrokerConfig;
 use crate::controller::{Metadata, MetadataImage};
+use crate::metrics::FetchMetrics;
+use crate::metrics::table::REQUEST_ERRORS;
 use crate::network::{FetchSessions, ResponsePiece, ResponsePieces};
 use crate::replication::{Partitions, Shards, Subscription};
 
@@ -71,6 +76,7 @@ pub(crate) struct Handlers {
     pub(crate) shards: Shards,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
+    pub(crate) fetch_metrics: FetchMetrics,
     pub(crate) rng: Mutex<Rng>,
     pub(crate) clock: Clock,
 }
@@ -91,6 +97,7 @@ impl Handlers {
         let api = match header.api() {
             Ok(api) => api,
             Err(UnsupportedRequest::ApiVersionsVersion { .. }) => {
+                REQUEST_ERRORS.count(&["ApiVersions", ErrorCode::UnsupportedVersion.name()], 1);
                 return Reply::Response(in_memory(frame::unsupported_api_versions_answer(
                     header.correlation_id,
                 )));
@@ -159,7 +166,7 @@ impl Handlers {
 }
 
 /// Decodes the body, and encodes what `handle` makes of it.
-fn answer<R: Request>(
+fn answer<R: Request<Response: ErrorCodes>>(
     header: &RequestHeader,
     body: Reader,
     handle: impl FnOnce(R) -> R::Response,
@@ -168,7 +175,7 @@ fn answer<R: Request>(
     Ok(encode(header, &response))
 }
 
-async fn answer_async<R: Request>(
+async fn answer_async<R: Request<Response: ErrorCodes>>(
     header: &RequestHeader,
     body: Reader,
     handle: impl AsyncFnOnce(R) -> R::Response,
@@ -185,12 +192,17 @@ fn decode<R: Request>(header: &RequestHeader, mut body: Reader) -> Result<R, Str
 }
 
 /// Encodes a response that has no bytes of files in it.
-fn encode<M: Message>(header: &RequestHeader, response: &M) -> Reply {
+fn encode<M: Message + ErrorCodes>(header: &RequestHeader, response: &M) -> Reply {
     encode_with_files(header, response, &[])
 }
 
 /// Encodes a response whose external records are the ranges of `files`, by their index.
-fn encode_with_files<M: Message>(header: &RequestHeader, response: &M, files: &[Vec<FileRange>]) -> Reply {
+fn encode_with_files<M: Message + ErrorCodes>(
+    header: &RequestHeader,
+    response: &M,
+    files: &[Vec<FileRange>],
+) -> Reply {
+    errors::count(M::API.name, response);
     let mut writer = frame::begin_response(M::API, header.api_version, header.correlation_id, 256);
     response.encode(&mut writer, header.api_version);
     match writer.finish() {

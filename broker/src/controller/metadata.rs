@@ -144,6 +144,11 @@ impl Metadata {
         self.is_new
     }
 
+    /// Why the log has failed, if it has.
+    pub fn failure(&self) -> Option<MetadataFailure> {
+        self.failure.borrow().clone()
+    }
+
     /// Completes when the log fails, which it may never do.
     pub fn failed(&self) -> impl Future<Output = MetadataFailure> + Send + 'static {
         let mut failure = self.failure.clone();

@@ -17,6 +17,10 @@ use super::image::MetadataImage;
 use super::metadata::{Metadata, MetadataFailure, ProposeError, Request};
 use super::proposal::{DecisionContext, Outcome, Proposal, decide};
 use super::store::{self, EPOCH_ALONE, Opened, Store, WriteError};
+use crate::metrics::GaugeShare;
+use crate::metrics::table::{
+    METADATA_COMMIT_DURATION, METADATA_FAILED, METADATA_RECORDS, METADATA_SNAPSHOTS,
+};
 
 /// How many proposals may wait. One more waits outside, in its sender: clients' requests are bounded elsewhere.
 const INBOX_LEN: usize = 1024;
@@ -40,6 +44,9 @@ pub(super) struct MetadataTask {
     changed: watch::Sender<MetadataOffset>,
     failure: watch::Sender<Option<MetadataFailure>>,
     snapshots: Snapshots,
+    /// Records that were decided and are not on disk yet.
+    undurable_records: u64,
+    has_failed: GaugeShare,
 }
 
 /// When the next snapshot is due, and the one that is being written.
@@ -81,6 +88,8 @@ impl MetadataTask {
                 last_bytes: 0,
                 under_way: None,
             },
+            undurable_records: 0,
+            has_failed: GaugeShare::new(METADATA_FAILED.gauge(&[])),
         };
         // The task's end shows in the channels that it holds.
         drop(runtime.spawner.spawn("metadata", task.run()));
@@ -174,6 +183,7 @@ impl MetadataTask {
         if TRANSACTION_BYTES_MAX < length {
             return Err(ProposeError::TooLarge(length));
         }
+        self.undurable_records += decision.records.len() as u64;
         for record in &decision.records {
             next.apply(record).expect("what was decided on an image can be applied to it");
         }
@@ -188,7 +198,10 @@ impl MetadataTask {
         }
         let frame = Bytes::from(group.to_frame());
         self.snapshots.log_bytes += frame.len() as u64;
+        let (began, records) = (self.clock.now(), std::mem::take(&mut self.undurable_records));
         self.store.append(frame).await.map_err(|error| self.on_write_error(error))?;
+        METADATA_COMMIT_DURATION.histogram(&[]).record(self.clock.now().since(began));
+        METADATA_RECORDS.count(&[], records);
         self.image = Arc::new(next);
         // The image first: whoever hears of the change finds it there.
         self.shown.store(Arc::clone(&self.image));
@@ -204,6 +217,7 @@ impl MetadataTask {
             }
             WriteError::Final(reason) => {
                 tracing::error!(%reason, "the metadata log has failed and takes no further change");
+                self.has_failed.set(1.0);
                 let failure = MetadataFailure(reason);
                 self.failure.send_replace(Some(failure.clone()));
                 failure.into()
@@ -241,6 +255,7 @@ impl MetadataTask {
         let Some(SnapshotEnd { index, result }) = end else { return };
         match result {
             Ok(bytes) => {
+                METADATA_SNAPSHOTS.count(&[], 1);
                 tracing::debug!(index, bytes, "metadata snapshot written");
                 self.snapshots.last_bytes = bytes;
                 self.store.on_snapshot(index).await;

@@ -29,6 +29,7 @@ use super::segment_names::{
     FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
 };
 use super::view::PublishedLog;
+use crate::metrics::ReadMetrics;
 
 /// Where events go. Called from the disk's threads: it must not block.
 pub type EventSink = Arc<dyn Fn(LogEvent) + Send + Sync>;
@@ -44,6 +45,8 @@ pub struct LogContext {
     pub keys: FileKeys,
     /// The space that may be reserved ahead.
     pub preallocation: Arc<PreallocationBudget>,
+    /// What readers count.
+    pub(crate) reads: Arc<ReadMetrics>,
 }
 
 /// Draws the numbers that tell open files apart.

@@ -157,6 +157,11 @@ impl<F, W> Flusher<F, W> {
         std::mem::take(&mut self.pending).into_values().map(|mark| mark.into_failed(failure)).collect()
     }
 
+    /// Whether any mark waits for the next round.
+    pub fn has_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Why the directory failed, if it did.
     pub fn failure(&self) -> Option<&SyncFailure> {
         self.failure.as_ref()

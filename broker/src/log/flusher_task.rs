@@ -10,11 +10,13 @@ use std::io;
 use std::sync::Arc;
 
 use ottla_protocol::types::Offset;
-use ottla_runtime::{DiskRef, FileRef};
+use ottla_runtime::{Clock, DiskRef, FileRef, MonotonicTime};
 use parking_lot::Mutex;
 
 use super::files::UnderWay;
 use super::flusher::{FileKey, Flushed, Flusher, Mark, Round, SyncFailure};
+use crate::metrics::FlushMetrics;
+use crate::metrics::table::FLUSH_FAILURES;
 
 /// Is told what became durable. Called on a disk thread, or within `make_durable` once the directory has failed:
 /// must not block, and takes no lock that is held around `make_durable`. Results of one file come in order.
@@ -56,8 +58,20 @@ pub struct GroupCommit {
 
 struct Shared {
     disk: DiskRef,
-    core: Mutex<Flusher<FileRef, FileWaiter>>,
+    clock: Clock,
+    metrics: FlushMetrics,
+    core: Mutex<Timed>,
     on_failure: Box<dyn Fn(SyncFailure) + Send + Sync>,
+}
+
+/// The core, and since when what it holds has waited.
+#[derive(Default)]
+struct Timed {
+    flusher: Flusher<FileRef, FileWaiter>,
+    /// When the first of the marks came that wait for the next round.
+    waiting_since: Option<MonotonicTime>,
+    /// The round under way: when its first mark came, and when it began.
+    round: Option<(MonotonicTime, MonotonicTime)>,
 }
 
 /// Collects the results of a round whose parts are done in any order.
@@ -69,8 +83,18 @@ struct Gathering {
 impl GroupCommit {
     /// A group commit on `disk`. `on_failure` is called when a sync has failed, on a disk thread: the data directory
     /// is to be failed.
-    pub fn new(disk: DiskRef, on_failure: impl Fn(SyncFailure) + Send + Sync + 'static) -> GroupCommit {
-        let shared = Shared { disk, core: Mutex::default(), on_failure: Box::new(on_failure) };
+    pub fn new(
+        disk: DiskRef,
+        clock: Clock,
+        on_failure: impl Fn(SyncFailure) + Send + Sync + 'static,
+    ) -> GroupCommit {
+        let shared = Shared {
+            disk,
+            clock,
+            metrics: FlushMetrics::register(),
+            core: Mutex::default(),
+            on_failure: Box::new(on_failure),
+        };
         GroupCommit { shared: Arc::new(shared) }
     }
 
@@ -78,8 +102,8 @@ impl GroupCommit {
     pub fn make_durable(&self, marks: Vec<FileMark>) {
         let (refused, round) = {
             let mut core = self.shared.core.lock();
-            let refused = marks.into_iter().filter_map(|mark| core.submit(mark)).collect();
-            (refused, core.start_round())
+            let refused = marks.into_iter().filter_map(|mark| core.flusher.submit(mark)).collect();
+            (refused, self.shared.start_round(&mut core))
         };
         tell(refused);
         if let Some(round) = round {
@@ -89,17 +113,43 @@ impl GroupCommit {
 
     /// The directory failed elsewhere: everything that waits, and whatever comes, gets the failure.
     pub fn fail(&self, failure: SyncFailure) {
-        let failed = self.shared.core.lock().fail(failure);
+        let failed = {
+            let mut core = self.shared.core.lock();
+            core.waiting_since = None;
+            core.flusher.fail(failure)
+        };
         tell(failed);
     }
 
     /// How many rounds were begun.
     pub fn rounds(&self) -> u64 {
-        self.shared.core.lock().rounds()
+        self.shared.core.lock().flusher.rounds()
+    }
+
+    /// Since when the oldest bytes have waited that are to be synced and are not yet; nothing if there are none.
+    pub fn unsynced_since(&self) -> Option<MonotonicTime> {
+        let core = self.shared.core.lock();
+        core.round.map(|(since, _)| since).or(core.waiting_since)
     }
 }
 
 impl Shared {
+    /// The next round, if there is one to begin.
+    fn start_round(&self, core: &mut Timed) -> Option<Round<FileRef>> {
+        let now = match (core.waiting_since, core.round) {
+            // It is noted already when the first mark came, and no round can begin.
+            (Some(_), Some(_)) => return None,
+            _ => self.clock.now(),
+        };
+        let round = core.flusher.start_round();
+        if round.is_some() {
+            core.round = Some((core.waiting_since.take().unwrap_or(now), now));
+        } else if core.flusher.has_waiting() {
+            core.waiting_since.get_or_insert(now);
+        }
+        round
+    }
+
     fn carry_out(self: &Arc<Shared>, round: Round<FileRef>) {
         let gathering = Arc::new(Mutex::new(Gathering {
             files: None,
@@ -131,8 +181,13 @@ impl Shared {
         let Some((files, directories)) = complete else { return };
         let (flushed, failure, round) = {
             let mut core = self.core.lock();
-            let flushed = core.on_round_done(files, directories);
-            (flushed, core.failure().cloned(), core.start_round())
+            self.count(&core, &files, &directories);
+            core.round = None;
+            let flushed = core.flusher.on_round_done(files, directories);
+            if !core.flusher.has_waiting() {
+                core.waiting_since = None;
+            }
+            (flushed, core.flusher.failure().cloned(), self.start_round(&mut core))
         };
         // The next round is under way before anybody is told, so the disk doesn't wait for them.
         if let Some(round) = round {
@@ -142,6 +197,21 @@ impl Shared {
             (self.on_failure)(failure);
         }
         tell(flushed);
+    }
+}
+
+impl Shared {
+    fn count(&self, core: &Timed, files: &[io::Result<()>], directories: &[io::Result<()>]) {
+        if let Some((_, began)) = core.round {
+            self.metrics.duration.record(self.clock.now().since(began));
+        }
+        self.metrics.rounds.increment(1);
+        self.metrics.files.increment(files.len() as u64);
+        self.metrics.directories.increment(directories.len() as u64);
+        let failures = files.iter().chain(directories).filter(|result| result.is_err()).count();
+        if 0 < failures {
+            FLUSH_FAILURES.count(&[], failures as u64);
+        }
     }
 }
 
@@ -208,8 +278,9 @@ mod tests {
     fn fixture(runtime: &Runtime) -> Fixture {
         let (send, results) = mpsc::unbounded_channel();
         let (send_failure, failures) = mpsc::unbounded_channel();
-        let commit =
-            GroupCommit::new(Arc::clone(&runtime.disk), move |failure| send_failure.send(failure).unwrap());
+        let commit = GroupCommit::new(Arc::clone(&runtime.disk), runtime.clock.clone(), move |failure| {
+            send_failure.send(failure).unwrap();
+        });
         Fixture { commit, listener: Arc::new(Sender(send)), results, failures }
     }
 

@@ -179,6 +179,7 @@ impl<'a> Opening<'a> {
         let core = PartitionLog::new(now, opened);
         let published = Arc::new(PublishedLog::new(
             Arc::clone(&self.context.disk),
+            Arc::clone(&self.context.reads),
             Arc::clone(&self.place.name),
             view,
             core.published_ends(),

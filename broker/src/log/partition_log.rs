@@ -226,6 +226,11 @@ impl PartitionLog {
         }
     }
 
+    /// The bytes of its batches, 0 while they are not known.
+    pub fn known_bytes(&self) -> u64 {
+        self.total_bytes.unwrap_or(0)
+    }
+
     /// Why it takes no more appends, if an operation failed.
     pub fn failure(&self) -> Option<&StorageFailure> {
         self.failure.as_ref()

@@ -20,6 +20,7 @@ use super::index_loader;
 use super::segment::Segment;
 use super::verify::{BadBatch, Checked, check_batches};
 use super::view::PublishedLog;
+use crate::metrics::table::DAMAGE_FOUND;
 
 /// What to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -324,6 +325,8 @@ impl<'a> Reading<'a> {
             copied.freeze()
         } else {
             self.segment.note_cold(&range);
+            self.log.metrics.cold_reads.increment(1);
+            self.log.metrics.cold_bytes.increment(len);
             let read = self.file.read_at_wait(range.start, room).await;
             read.map_err(|error| io_error(self.log, "read", error))?
         };
@@ -336,6 +339,7 @@ impl<'a> Reading<'a> {
             checked = stray;
         }
         self.segment.note_verified(first.position..checked.end_position);
+        self.log.metrics.checked_bytes.increment(bytes.len() as u64);
         let Some(bad) = checked.bad else {
             return Ok(self.slice(first, Records::Bytes(bytes), cut, None));
         };
@@ -401,6 +405,7 @@ impl<'a> Reading<'a> {
 pub(super) fn note_damage(log: &PublishedLog, place: EndPlace, reason: &str) -> bool {
     let is_new = log.note_damage(place);
     if is_new {
+        DAMAGE_FOUND.count(&[], 1);
         let EndPlace { offset, base, position } = place;
         error!(
             log = %log.name,

@@ -31,6 +31,7 @@ use super::safe_ends::PartitionEnds;
 use super::segment_names::{FileKind, SegmentFileName};
 use super::sleeping::SleepingLog;
 use super::verify::BadBatch;
+use crate::metrics::table::DAMAGE_FOUND;
 
 /// What recovery found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -437,6 +438,7 @@ impl Recovery<'_> {
 }
 
 fn report_damage(place: &LogPlace, at: EndPlace, reason: &str) {
+    DAMAGE_FOUND.count(&[], 1);
     let EndPlace { offset, base, position } = at;
     error!(
         log = %place.name,

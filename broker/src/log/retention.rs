@@ -50,6 +50,8 @@ pub struct Expired {
     pub by_size: usize,
     /// How many of them because of their age.
     pub by_age: usize,
+    /// The bytes of those that go because of the size or of their age.
+    pub bytes: u64,
     /// Whether the active one is among them: roll first.
     pub roll_first: bool,
 }
@@ -68,8 +70,10 @@ pub fn expired(policy: RetentionPolicy, log: LogFacts<'_>, now: Option<WallTime>
             expired.before_log_start += 1;
         } else if policy.max_bytes.is_some() && 0 < excess && segment.bytes <= excess {
             expired.by_size += 1;
+            expired.bytes += segment.bytes;
         } else if is_too_old(policy, log.segments.get(place..).unwrap_or_default(), now) {
             expired.by_age += 1;
+            expired.bytes += segment.bytes;
         } else {
             break;
         }

@@ -46,6 +46,11 @@ impl SleepingLog {
         damage: None,
     };
 
+    /// The bytes of its log files, 0 while they are not known.
+    pub fn known_bytes(&self) -> u64 {
+        self.total_bytes.unwrap_or(0)
+    }
+
     /// Its ends.
     pub fn log_ends(&self) -> LogEnds {
         LogEnds::at_rest(self.ends.log_start, self.ends.safe_end)

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use super::ends::{EndPlace, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
 use super::segment::Segment;
+use crate::metrics::ReadMetrics;
 
 /// The segments of a log at some moment, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +59,7 @@ impl LogView {
 /// A log that is open, as readers hold it: by `Arc`, from any task.
 pub struct PublishedLog {
     pub(super) disk: DiskRef,
+    pub(super) metrics: Arc<ReadMetrics>,
     /// What messages call it, such as `orders-3`.
     pub(super) name: Arc<str>,
     view: ArcSwap<LogView>,
@@ -69,6 +71,7 @@ pub struct PublishedLog {
 impl PublishedLog {
     pub(super) fn new(
         disk: DiskRef,
+        metrics: Arc<ReadMetrics>,
         name: Arc<str>,
         view: LogView,
         ends: PublishedEnds,
@@ -77,6 +80,7 @@ impl PublishedLog {
     ) -> PublishedLog {
         PublishedLog {
             disk,
+            metrics,
             name,
             view: ArcSwap::from_pointee(view),
             ends: RwLock::new(ends),

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, ReadLimits};
 use super::request_budget::RequestBudget;
-use super::response_writer::ResponseWriter;
+use super::response_writer::{ResponsePiece, ResponseWriter};
 use crate::api::{ConnectionContext, Handlers, ProduceWait, Reply};
+use crate::metrics::{Asked, RequestMetrics};
 
 /// Produce requests of one connection that wait for the disk. Clients keep 5 in flight (a few keep more); one that
 /// sends on without end is stopped here, and then by TCP.
@@ -41,8 +42,27 @@ pub(super) enum ConnectionEnd {
     Stopping,
 }
 
+impl ConnectionEnd {
+    /// What metrics call it.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            ConnectionEnd::Frame(FrameError::Closed) => "client",
+            ConnectionEnd::Frame(FrameError::ClosedInsideFrame) => "client_inside_request",
+            ConnectionEnd::Frame(FrameError::Size { .. }) => "request_size",
+            ConnectionEnd::Frame(FrameError::Stalled(_)) => "request_stalled",
+            ConnectionEnd::Frame(FrameError::Idle(_)) => "idle",
+            ConnectionEnd::Frame(FrameError::Io(_)) | ConnectionEnd::Send(_) => "network",
+            ConnectionEnd::Protocol(_) => "malformed_request",
+            ConnectionEnd::Refused(_) => "refused_request",
+            ConnectionEnd::SlowReader(_) => "slow_reader",
+            ConnectionEnd::Stopping => "stopping",
+        }
+    }
+}
+
 /// What every connection of a listener shares.
 pub(super) struct ConnectionParts {
+    pub(super) metrics: Arc<RequestMetrics>,
     pub(super) handlers: Arc<Handlers>,
     pub(super) budget: Arc<RequestBudget>,
     pub(super) clock: Clock,
@@ -55,9 +75,10 @@ pub(super) struct ConnectionTask {
     reader: FrameReader,
     writer: ResponseWriter,
     /// Oldest first; answered in this order.
-    waiting: VecDeque<ProduceWait>,
+    waiting: VecDeque<(Asked, ProduceWait)>,
     context: ConnectionContext,
     handlers: Arc<Handlers>,
+    metrics: Arc<RequestMetrics>,
     clock: Clock,
     write_limit: Option<Duration>,
     stop: CancellationToken,
@@ -76,6 +97,7 @@ impl ConnectionTask {
             waiting: VecDeque::new(),
             context: ConnectionContext::new(connection.local, parts.stop.clone()),
             handlers: Arc::clone(&parts.handlers),
+            metrics: Arc::clone(&parts.metrics),
             clock: parts.clock.clone(),
             write_limit: parts.limits.idle,
             stop: parts.stop.clone(),
@@ -112,10 +134,10 @@ impl ConnectionTask {
     /// Answers the Produce requests that the shards have, so that nobody sends again what is in the log.
     async fn answer_waiting(&mut self) {
         while !self.waiting.is_empty() {
-            let reply = front(&mut self.waiting).await;
+            let (asked, reply) = front(&mut self.waiting).await;
             self.waiting.pop_front();
             // Whatever is wrong with this connection, it ends now.
-            if self.take_reply(reply).is_err() || self.send_all().await.is_err() {
+            if self.take_reply(asked, reply).is_err() || self.send_all().await.is_err() {
                 return;
             }
         }
@@ -127,9 +149,9 @@ impl ConnectionTask {
             biased;
             () = stop.cancelled() => Err(ConnectionEnd::Stopping),
             sent = send_some(&mut self.writer, &self.clock, self.write_limit), if !self.writer.is_idle() => sent,
-            reply = front(&mut self.waiting), if !self.waiting.is_empty() && self.writer.is_idle() => {
+            (asked, reply) = front(&mut self.waiting), if !self.waiting.is_empty() && self.writer.is_idle() => {
                 self.waiting.pop_front();
-                self.take_reply(reply)
+                self.take_reply(asked, reply)
             }
             frame = self.reader.next_frame(), if self.waiting.len() < PRODUCE_WAITING_MAX && self.writer.is_idle() => {
                 // What has begun is finished: a Fetch sees the stop by itself, and nothing else waits for long.
@@ -139,29 +161,35 @@ impl ConnectionTask {
     }
 
     async fn on_frame(&mut self, frame: ArrivedFrame) -> Result<(), ConnectionEnd> {
+        let (arrived, frame_bytes) = (self.clock.now(), frame.bytes.len());
         let mut body = Reader::new(frame.bytes);
         let header = RequestHeader::decode(&mut body)
             .map_err(|error| ConnectionEnd::Protocol(format!("a request header does not decode: {error}")))?;
+        let asked = self.metrics.on_request(header.api_key, frame_bytes, arrived);
         if Handlers::is_produce(&header) {
             let wait = self.handlers.begin_produce(&self.context, header, body, frame.permit).await;
-            self.waiting.push_back(wait.map_err(ConnectionEnd::Protocol)?);
+            self.waiting.push_back((asked, wait.map_err(ConnectionEnd::Protocol)?));
             return Ok(());
         }
-        while let Some(wait) = self.waiting.front_mut() {
-            let reply = wait.await;
+        while let Some((before, wait)) = self.waiting.front_mut() {
+            let (before, reply) = (*before, wait.await);
             self.waiting.pop_front();
-            self.take_reply(reply)?;
+            self.take_reply(before, reply)?;
             self.send_all().await?;
         }
         let reply = self.handlers.handle(&mut self.context, header, body).await;
         drop(frame.permit);
-        self.take_reply(reply)
+        self.take_reply(asked, reply)
     }
 
-    fn take_reply(&mut self, reply: Reply) -> Result<(), ConnectionEnd> {
+    fn take_reply(&mut self, asked: Asked, reply: Reply) -> Result<(), ConnectionEnd> {
         match reply {
-            Reply::Response(pieces) => self.writer.push(pieces),
-            Reply::Nothing => {}
+            Reply::Response(pieces) => {
+                let bytes = pieces.iter().map(ResponsePiece::len).sum();
+                self.metrics.on_response(asked, bytes, self.clock.now());
+                self.writer.push(pieces);
+            }
+            Reply::Nothing => self.metrics.on_no_response(asked, self.clock.now()),
             Reply::Close(reason) => return Err(ConnectionEnd::Refused(reason)),
         }
         Ok(())
@@ -175,8 +203,9 @@ impl ConnectionTask {
     }
 }
 
-async fn front(waiting: &mut VecDeque<ProduceWait>) -> Reply {
-    waiting.front_mut().expect("asked only while something waits").await
+async fn front(waiting: &mut VecDeque<(Asked, ProduceWait)>) -> (Asked, Reply) {
+    let (asked, wait) = waiting.front_mut().expect("asked only while something waits");
+    (*asked, wait.await)
 }
 
 async fn send_some(

@@ -101,6 +101,11 @@ impl FetchSessions {
         FetchSessions { sessions: BTreeMap::new(), count_max }
     }
 
+    /// How many sessions there are.
+    pub(crate) fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// What the request asks for, with its session if it has one. `fresh_id` is tried as a new session's id.
     ///
     /// # Errors

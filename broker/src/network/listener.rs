@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use metrics::{Counter, Gauge};
 use ottla_runtime::{Clock, Connection, Listener, Spawner};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::connection::{ConnectionParts, ConnectionTask};
 use crate::config::LimitsConfig;
+use crate::metrics::table::{CONNECTIONS, CONNECTIONS_ACCEPTED, CONNECTIONS_CLOSED, CONNECTIONS_REJECTED};
 
 /// How long accepting pauses after the system refused (out of descriptors, out of memory).
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -38,7 +40,13 @@ impl ListenerTask {
         spawner: Spawner,
     ) -> ListenerTask {
         let (clock, stop) = (parts.clock.clone(), parts.stop.clone());
-        let counts = Arc::new(ConnectionCounts { limits, open: Mutex::default(), closed: Notify::new() });
+        let counts = Arc::new(ConnectionCounts {
+            gauge: CONNECTIONS.gauge(&[]),
+            opened: CONNECTIONS_ACCEPTED.counter(&[]),
+            limits,
+            open: Mutex::default(),
+            closed: Notify::new(),
+        });
         ListenerTask { listener, parts: Arc::new(parts), counts, spawner, clock, stop }
     }
 
@@ -50,6 +58,7 @@ impl ListenerTask {
             if let Some(open) = self.counts.full()
                 && !std::mem::replace(&mut pausing, true)
             {
+                CONNECTIONS_REJECTED.count(&["limit"], 1);
                 warn!(
                     open,
                     "connections can't be accepted for now: as many are open as max.connections, or half of `ulimit -n`, allows"
@@ -73,6 +82,7 @@ impl ListenerTask {
                     self.admit(connection);
                 }
                 Err(error) => {
+                    CONNECTIONS_REJECTED.count(&["system"], 1);
                     // Existing clients are still served; the ones that wait in the backlog are taken when there is room.
                     if !std::mem::replace(&mut pausing, true) {
                         warn!(%error, "connections can't be accepted for now; trying again (too many open files? raise `ulimit -n`)");
@@ -88,6 +98,7 @@ impl ListenerTask {
     fn admit(&self, connection: Connection) {
         let peer = connection.peer;
         let Some(slot) = ConnectionCounts::enter(&self.counts, peer.ip()) else {
+            CONNECTIONS_REJECTED.count(&["address_limit"], 1);
             debug!(%peer, "refused: as many connections from this address as max.connections.per.ip allows");
             return;
         };
@@ -95,8 +106,12 @@ impl ListenerTask {
         self.spawner.spawn("connection", async move {
             // A panic is a bug of ours; it ends the connection that met it, whose state dies with it, and no other.
             match AssertUnwindSafe(task.run()).catch_unwind().await {
-                Ok(end) => debug!(%peer, "connection ended: {end}"),
+                Ok(end) => {
+                    CONNECTIONS_CLOSED.count(&[end.reason()], 1);
+                    debug!(%peer, "connection ended: {end}");
+                }
                 Err(_panic) => {
+                    CONNECTIONS_CLOSED.count(&["bug"], 1);
                     error!(%peer, "a request of this connection ran into a bug; the connection is closed")
                 }
             }
@@ -108,6 +123,8 @@ impl ListenerTask {
 /// Who is connected, against `max.connections` and `max.connections.per.ip`.
 #[derive(Debug)]
 struct ConnectionCounts {
+    gauge: Gauge,
+    opened: Counter,
     limits: LimitsConfig,
     open: Mutex<OpenConnections>,
     /// Told whenever a connection has ended.
@@ -135,6 +152,8 @@ impl ConnectionCounts {
         open.total += 1;
         open.by_address.insert(address, from_here + 1);
         drop(open);
+        self.opened.increment(1);
+        self.gauge.increment(1);
         Some(ConnectionSlot { counts: Arc::clone(self), address })
     }
 
@@ -180,6 +199,7 @@ impl Drop for ConnectionSlot {
             }
         }
         drop(open);
+        self.counts.gauge.decrement(1);
         self.counts.closed.notify_one();
     }
 }

@@ -25,6 +25,7 @@ use self::frame_reader::ReadLimits;
 use self::listener::ListenerTask;
 use crate::api::Handlers;
 use crate::config::{LimitsConfig, ListenerConfig};
+use crate::metrics::RequestMetrics;
 
 /// Binds the listener's address. An empty host is every interface.
 pub(crate) async fn bind(runtime: &Runtime, config: &ListenerConfig) -> io::Result<Box<dyn Listener>> {
@@ -39,17 +40,19 @@ pub(crate) async fn bind(runtime: &Runtime, config: &ListenerConfig) -> io::Resu
     Err(last)
 }
 
-/// Serves connections until `stop`; the task ends when the last of them has.
+/// Serves connections until `stop`; the task ends when the last of them has. `budget` is what their requests may hold.
 pub(crate) fn start(
     listener: Box<dyn Listener>,
     handlers: Arc<Handlers>,
+    budget: Arc<RequestBudget>,
     limits: &LimitsConfig,
     runtime: &Runtime,
     stop: CancellationToken,
 ) -> TaskHandle {
     let parts = ConnectionParts {
+        metrics: Arc::new(RequestMetrics::register()),
         handlers,
-        budget: RequestBudget::new(limits.queued_request_bytes_max.unwrap_or(u64::MAX)),
+        budget,
         clock: runtime.clock.clone(),
         limits: ReadLimits {
             frame_bytes_max: limits.request_bytes_max as usize,

@@ -19,6 +19,17 @@ pub(crate) struct RequestBudget {
     state: Mutex<State>,
 }
 
+/// How a budget stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BudgetUsage {
+    /// Bytes received and not given back yet.
+    pub(crate) used: u64,
+    /// Frames that wait to be read on.
+    pub(crate) waiting: u64,
+    /// Bytes that there may be.
+    pub(crate) capacity: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// Bytes received and not given back yet.
@@ -32,6 +43,13 @@ impl RequestBudget {
     /// A budget of `capacity` bytes.
     pub(crate) fn new(capacity: u64) -> Arc<RequestBudget> {
         Arc::new(RequestBudget { capacity, state: Mutex::default() })
+    }
+
+    /// How it stands at this moment.
+    pub(crate) fn usage(&self) -> BudgetUsage {
+        let state = self.state.lock();
+        let waiting = state.unfinished.values().filter(|waker| waker.is_some()).count();
+        BudgetUsage { used: state.used, waiting: waiting as u64, capacity: self.capacity }
     }
 
     /// A frame has begun to arrive.
@@ -129,7 +147,7 @@ mod tests {
     }
 
     fn used(budget: &RequestBudget) -> u64 {
-        budget.state.lock().used
+        budget.usage().used
     }
 
     fn admitted(bytes: &RequestBytes, waker: &Arc<CountingWaker>) -> bool {

@@ -18,6 +18,16 @@ pub(crate) enum ResponsePiece {
     File(FileRange),
 }
 
+impl ResponsePiece {
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            ResponsePiece::Bytes(bytes) => bytes.len() as u64,
+            ResponsePiece::File(range) => range.len,
+        }
+    }
+}
+
 /// A whole response, size field included.
 pub(crate) type ResponsePieces = SmallVec<[ResponsePiece; 2]>;
 

@@ -51,16 +51,21 @@ impl AckQueue {
         queue.insert(place, Waiting { end, base_offset, log_append_time_ms, slot });
     }
 
-    /// Answers those whose end has been reached.
-    pub(super) fn answer(&mut self, log_start: Offset, log_end: Offset, high_watermark: Offset) {
-        for (queue, reached) in
+    /// Answers those whose end has been reached; says how many waited for either end.
+    pub(super) fn answer(&mut self, log_start: Offset, log_end: Offset, high_watermark: Offset) -> [u64; 2] {
+        let mut answered = [0; 2];
+        for ((queue, reached), count) in
             [(&mut self.for_log_end, log_end), (&mut self.for_high_watermark, high_watermark)]
+                .into_iter()
+                .zip(&mut answered)
         {
             while let Some(waiting) = queue.pop_front_if(|waiting| waiting.end <= reached) {
                 let Waiting { base_offset, log_append_time_ms, slot, .. } = waiting;
                 slot.answer(ProduceOutcome::Appended { base_offset, log_append_time_ms, log_start });
+                *count += 1;
             }
         }
+        answered
     }
 
     /// Tells everyone that waits that it failed. What was written may still be there later; these codes say so.
@@ -88,8 +93,12 @@ mod tests {
         for ((acks, end), slot) in batches.iter().zip(slots) {
             queue.push(*acks, Offset(*end), Offset(end - 1), -1, slot);
         }
-        queue.answer(Offset(0), Offset(log_end), Offset(high_watermark));
-        let answered = pending.take().iter().map(Option::is_some).collect();
+        let counts = queue.answer(Offset(0), Offset(log_end), Offset(high_watermark));
+        let answered: Vec<bool> = pending.take().iter().map(Option::is_some).collect();
+        assert_eq!(
+            counts.iter().sum::<u64>(),
+            answered.iter().filter(|is_answered| **is_answered).count() as u64
+        );
         queue.fail(&ProduceFailure::code(ottla_protocol::error_code::ErrorCode::KafkaStorageError));
         assert!(queue.is_empty());
         answered

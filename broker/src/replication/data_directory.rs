@@ -25,6 +25,8 @@ use crate::log::recovery::RecoverError;
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::safe_ends_task::SafeEndNotes;
 use crate::log::segment_names::partition_directory;
+use crate::metrics::ReadMetrics;
+use crate::metrics::table::{DISK_FAILED, DISK_FULL};
 
 /// The file that holds space back for when the disk is full.
 const RESERVE_FILE: &str = "ottla-reserve";
@@ -57,7 +59,8 @@ impl DataDirectory {
         let (health, first) = DiskHealth::start(reserve_bytes);
         let directory = Arc::new_cyclic(|weak: &std::sync::Weak<DataDirectory>| {
             let on_sync_failure = weak.clone();
-            let group_commit = GroupCommit::new(Arc::clone(&runtime.disk), move |failure| {
+            let (disk, clock) = (Arc::clone(&runtime.disk), runtime.clock.clone());
+            let group_commit = GroupCommit::new(disk, clock, move |failure| {
                 if let Some(directory) = on_sync_failure.upgrade() {
                     directory.on_sync_failure(&failure.message);
                 }
@@ -68,6 +71,7 @@ impl DataDirectory {
                     spawner: runtime.spawner.clone(),
                     keys: FileKeys::default(),
                     preallocation: Arc::new(PreallocationBudget::new(PREALLOCATION_BYTES_MAX)),
+                    reads: Arc::new(ReadMetrics::register()),
                 },
                 path,
                 group_commit,
@@ -81,6 +85,7 @@ impl DataDirectory {
                 weak: weak.clone(),
             }
         });
+        directory.show(&DiskState::Healthy);
         directory.carry_out(first.into_iter().collect());
         directory.watch_space();
         directory
@@ -101,6 +106,16 @@ impl DataDirectory {
     /// Whether appends are taken now.
     pub(super) fn is_writable(&self) -> bool {
         matches!(**self.state.load(), DiskState::Healthy)
+    }
+
+    /// Its state at this moment.
+    pub(super) fn state(&self) -> DiskState {
+        DiskState::clone(&self.state.load())
+    }
+
+    /// Space that is reserved ahead of the logs' ends.
+    pub(super) fn preallocated_bytes(&self) -> u64 {
+        PREALLOCATION_BYTES_MAX - self.context.preallocation.left()
     }
 
     /// Why the directory failed, once it has.
@@ -201,7 +216,15 @@ impl DataDirectory {
                 self.failure.send_replace(Some(format!("{path}: {reason}")));
             }
         }
+        self.show(&state);
         self.state.store(Arc::new(state));
+    }
+
+    fn show(&self, state: &DiskState) {
+        let path = self.path.to_string_lossy();
+        let is = |condition: bool| if condition { 1.0 } else { 0.0 };
+        DISK_FULL.gauge(&[&path]).set(is(*state == DiskState::Full));
+        DISK_FAILED.gauge(&[&path]).set(is(matches!(state, DiskState::Failed(_))));
     }
 
     fn take_reserve(&self, bytes: u64) {

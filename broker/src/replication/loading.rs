@@ -23,6 +23,8 @@ use crate::log::recovery::{self, RecoverError, Recovered};
 use crate::log::safe_ends::{self, PartitionEnds, PartitionKey, SafeEnds};
 use crate::log::segment_names::{CLEAN_SHUTDOWN, DirectoryName, SAFE_ENDS, partition_directory};
 use crate::log::sleeping::SleepingLog;
+use crate::metrics::GaugeShare;
+use crate::metrics::table::{RECOVERY_CUT_BYTES, RECOVERY_LOGS, RECOVERY_PENDING};
 
 /// What was found.
 pub(super) struct Loaded {
@@ -107,11 +109,16 @@ pub(super) async fn load(
         }
     }
     let count = to_recover.len();
+    let mut pending = GaugeShare::new(RECOVERY_PENDING.gauge(&[]));
+    pending.set_count(count as u64);
     let mut recovering = stream::iter(to_recover)
         .map(|wanted| recover(disk, wanted, &checkpoint, path))
         .buffer_unordered(side_by_side.max(1));
+    let mut left = count as u64;
     while let Some(recovered) = recovering.next().await {
         let (key, log) = recovered?;
+        left -= 1;
+        pending.set_count(left);
         // Of a log that could not be opened the checkpoint still says what must not be cut off.
         let safe = log.as_ref().map_or_else(|safe| *safe, |log| Some(log.ends));
         if let Some(safe) = safe {
@@ -258,7 +265,9 @@ fn failed(path: &Path, operation: &'static str, source: io::Error) -> LoadError 
 
 /// Says what recovery did to a log.
 pub(super) fn announce(place: &LogPlace, recovered: &Recovered) {
+    RECOVERY_LOGS.count(&[], 1);
     if let Some(cut) = &recovered.cut {
+        RECOVERY_CUT_BYTES.count(&[], cut.bytes);
         warn!(
             "{}: the log ends at offset {}; {} bytes behind byte {} of segment {} were cut off ({}), with {} whole batch(es) among them, and are kept in {:?}",
             place.name,

@@ -2,7 +2,7 @@
 //!
 //! Decisions: `ack_queue`, `back_off`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
 //! its partitions), `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
-//! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`.
+//! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`, `progress`, `signs`.
 
 mod ack_queue;
 mod back_off;
@@ -12,6 +12,7 @@ mod open_logs;
 mod partition;
 mod partitions_task;
 mod pending_produce;
+mod progress;
 mod registry;
 mod replica;
 mod replicas;
@@ -19,6 +20,7 @@ mod retention_round;
 mod scrub_task;
 mod shard_task;
 mod shards;
+mod signs;
 mod subscription;
 #[cfg(test)]
 mod testing;
@@ -34,4 +36,5 @@ pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome}
 pub(crate) use registry::{Partitions, TopicEntry};
 pub(crate) use replicas::Replicas;
 pub(crate) use shards::{Append, Shards, storage_error};
+pub(crate) use signs::{PartitionCounts, ReplicaSigns};
 pub(crate) use subscription::Subscription;

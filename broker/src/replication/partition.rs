@@ -103,6 +103,11 @@ impl Partition {
         self.log.load_full()
     }
 
+    /// Whether the log is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.log.load().is_some()
+    }
+
     /// Somebody reads from the log.
     pub(crate) fn note_read(&self, now: MonotonicTime) {
         self.read_at.store(now.0, Ordering::Relaxed);

@@ -30,6 +30,8 @@ use crate::log::producer_state::SequenceError;
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
 use crate::log::view::PublishedLog;
+use crate::metrics::table::LOG_DUPLICATES;
+use crate::metrics::{CountedEnds, ShardMetrics};
 use crate::planted;
 
 /// One partition in its shard.
@@ -95,11 +97,13 @@ pub(super) struct OpenReplica {
     noted: Option<PartitionEnds>,
     /// Producers that wait for what was appended: only an open log has any.
     acks: AckQueue,
+    counted: CountedEnds,
 }
 
 impl OpenReplica {
     pub(super) fn new(log: OpenLog, sink: EventSink) -> OpenReplica {
-        OpenReplica { log, sink, keys: SmallVec::new(), noted: None, acks: AckQueue::default() }
+        let counted = CountedEnds::of(&log.core.ends());
+        OpenReplica { log, sink, keys: SmallVec::new(), noted: None, acks: AckQueue::default(), counted }
     }
 
     /// Tells the checkpoint what has become durable, if that is news.
@@ -157,6 +161,7 @@ impl Replica {
             }
             Ok(AppendOutcome::Duplicate { base_offset, last_offset, timestamp }) => {
                 let end = if planted::DUPLICATE_ANSWERED_EARLY { Offset(0) } else { last_offset.plus(1) };
+                LOG_DUPLICATES.count(&[], 1);
                 open.acks.push(acks, end, base_offset, timestamp, slot);
             }
             Err(error) => {
@@ -193,12 +198,18 @@ impl Replica {
     }
 
     /// Ends a turn: carries out what the log decided, shows readers its ends, answers producers.
-    pub(super) fn finish_turn(&mut self, effects: &mut Vec<LogEffect>, marks: &mut Vec<DurableMark>) {
+    pub(super) fn finish_turn(
+        &mut self,
+        effects: &mut Vec<LogEffect>,
+        marks: &mut Vec<DurableMark>,
+        metrics: &mut ShardMetrics,
+    ) {
         let ReplicaLog::Open(open) = &mut self.log else { return };
         let core = &mut open.log.core;
         core.advance_high_watermark(core.sole_replica_high_watermark());
         core.take_effects(effects);
         for effect in effects.drain(..) {
+            metrics.on_effect(&effect);
             if let Some(mark) = open.log.files.carry_out(effect, &open.sink) {
                 if !open.keys.contains(&mark.key) {
                     open.keys.push(mark.key);
@@ -210,7 +221,9 @@ impl Replica {
         if self.partition.set_ends(ends.log_start, ends.high_watermark) {
             self.partition.watchers.mark();
         }
-        open.acks.answer(ends.log_start, ends.log_end, ends.high_watermark);
+        metrics.on_ends(&mut open.counted, &ends);
+        let [by_leader, by_all] = open.acks.answer(ends.log_start, ends.log_end, ends.high_watermark);
+        metrics.on_acknowledged(by_leader, by_all);
     }
 
     /// Notes a batch that is refused because the disk takes none now.
@@ -296,12 +309,15 @@ impl Replica {
         }
     }
 
-    /// Nothing is under way in the files of a log at rest.
-    pub(super) fn settle(&mut self) {
-        self.log = match std::mem::replace(&mut self.log, ReplicaLog::Opening) {
-            ReplicaLog::Settling(log) => ReplicaLog::Resting(*log),
+    /// Nothing is under way in the files of a log at rest. Says how many bytes it has.
+    pub(super) fn settle(&mut self) -> u64 {
+        let log = match std::mem::replace(&mut self.log, ReplicaLog::Opening) {
+            ReplicaLog::Settling(log) => *log,
             _ => unreachable!("only a log that was put to rest settles, and once"),
         };
+        let bytes = log.known_bytes();
+        self.log = ReplicaLog::Resting(log);
+        bytes
     }
 
     /// When it was last appended to, opened or read.

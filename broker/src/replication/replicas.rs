@@ -16,10 +16,12 @@ use super::data_directory::{DataDirectory, key_of};
 use super::loading::{self, LoadError};
 use super::partition::Partition;
 use super::partitions_task::PartitionsTask;
+use super::progress::Progress;
 use super::registry::Partitions;
 use super::scrub_task::ScrubTask;
 use super::shard_task::{ShardParts, ShardTask};
 use super::shards::{INBOX_LENGTH, ShardRequest, Shards};
+use super::signs::ReplicaSigns;
 use crate::config::LogConfig;
 use crate::controller::Metadata;
 use crate::descriptors;
@@ -43,6 +45,7 @@ pub(crate) struct Replicas {
     safe_ends: SafeEndNotes,
     safe_ends_task: TaskHandle,
     tasks: Vec<TaskHandle>,
+    progress: Arc<[Arc<Progress>]>,
     follower: TaskHandle,
     scrubber: Option<TaskHandle>,
 }
@@ -81,10 +84,13 @@ impl Replicas {
         let open_logs = descriptors::for_logs(descriptors) / FILES_PER_LOG / count as u64;
         let mut inboxes = Vec::with_capacity(count);
         let mut tasks = Vec::with_capacity(count);
-        for _ in 0..count {
+        let progress: Arc<[Arc<Progress>]> = (0..count).map(|_| Arc::default()).collect();
+        for progress in progress.iter() {
+            progress.note(runtime.clock.now());
             let (inbox, requests) = mpsc::channel(INBOX_LENGTH);
             let parts = ShardParts {
                 directory: Arc::clone(&directory),
+                progress: Arc::clone(progress),
                 clock: runtime.clock.clone(),
                 spawner: runtime.spawner.clone(),
                 open_logs_max: usize::try_from(open_logs).unwrap_or(usize::MAX).max(4),
@@ -120,7 +126,17 @@ impl Replicas {
             };
             runtime.spawner.spawn("scrub", task.run())
         });
-        Ok(Replicas { partitions, shards, directory, safe_ends, safe_ends_task, tasks, follower, scrubber })
+        Ok(Replicas {
+            partitions,
+            shards,
+            directory,
+            safe_ends,
+            safe_ends_task,
+            tasks,
+            progress,
+            follower,
+            scrubber,
+        })
     }
 
     /// Completes when the broker can't go on: the data directory has failed, or a task met a bug.
@@ -169,6 +185,16 @@ impl Replicas {
         }
         if let Err(error) = write_clean_shutdown(&self.directory, &resting).await {
             warn!("the clean stop can't be noted ({error}), so the next start looks at every log");
+        }
+    }
+
+    /// What can be seen of them from outside.
+    pub(crate) fn signs(&self) -> ReplicaSigns {
+        ReplicaSigns {
+            directory: Arc::clone(&self.directory),
+            progress: Arc::clone(&self.progress),
+            partitions: Arc::clone(&self.partitions),
+            shards: self.shards.clone(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::partition::Partition;
 use super::registry::Partitions;
 use super::shards::Shards;
 use crate::log::scrub::scrub_step;
+use crate::metrics::table::{SCRUB_PASSES, VERIFIED_BYTES};
 
 /// When the first pass begins: a broker that has just started has better things to read.
 const FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -41,6 +42,7 @@ impl ScrubTask {
                     self.scrub(partition).await;
                 }
             }
+            SCRUB_PASSES.count(&[], 1);
             self.clock.sleep(BETWEEN_PASSES).await;
         }
     }
@@ -59,6 +61,7 @@ impl ScrubTask {
                     return;
                 }
             };
+            VERIFIED_BYTES.count(&["scrub"], step.bytes);
             if let Some(place) = step.damage {
                 self.shards.report_damage(partition, place).await;
             }

@@ -25,6 +25,7 @@ use super::open_logs::OpenLogs;
 use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
+use super::progress::Progress;
 use super::replica::{BrokenLog, OpenAnswer, Replica, ReplicaLog, Waiting};
 use super::retention_round::RetentionRound;
 use super::shards::{Append, RestingLogs, ShardRequest};
@@ -34,6 +35,9 @@ use crate::log::flusher::FileKey;
 use crate::log::flusher_task::{DurabilityListener, FileMark, FileWaiter, FlushedFile, ListenerRef};
 use crate::log::open::OpenLog;
 use crate::log::recovery::RecoverError;
+use crate::log::sleeping::SleepingLog;
+use crate::metrics::table::{LOG_FAILURES, LOG_SIZE, RETENTION_SUSPENDED};
+use crate::metrics::{GaugeShare, ShardMetrics};
 
 /// How much one turn takes in of each kind, so that neither starves the other.
 const EVENTS_PER_TURN_MAX: usize = 1024;
@@ -64,6 +68,7 @@ enum Completion {
 /// What a shard is made of.
 pub(super) struct ShardParts {
     pub(super) directory: Arc<DataDirectory>,
+    pub(super) progress: Arc<Progress>,
     pub(super) clock: Clock,
     pub(super) spawner: Spawner,
     /// How many logs may be open at once; files are dear where `ulimit -n` is low.
@@ -95,6 +100,11 @@ pub(super) struct ShardTask {
     retention: RetentionRound,
     next_expiration: MonotonicTime,
     closing: Option<oneshot::Sender<RestingLogs>>,
+    metrics: ShardMetrics,
+    /// The bytes of the logs that rest.
+    resting_bytes: u64,
+    size: GaugeShare,
+    retention_suspended: GaugeShare,
 }
 
 struct ShardListener(mpsc::UnboundedSender<Completion>);
@@ -125,6 +135,10 @@ impl ShardTask {
             retention: RetentionRound::new(now, parts.clock.wall(), parts.retention_interval),
             next_expiration: now.after(parts.producer_expiration_interval),
             closing: None,
+            metrics: ShardMetrics::register(),
+            resting_bytes: 0,
+            size: GaugeShare::new(LOG_SIZE.gauge(&[])),
+            retention_suspended: GaugeShare::new(RETENTION_SUSPENDED.gauge(&[])),
             parts,
         }
     }
@@ -149,6 +163,7 @@ impl ShardTask {
                 requested.push(request);
             }
             let now = self.parts.clock.now();
+            self.parts.progress.note(now);
             for completion in completed.drain(..) {
                 self.on_completion(now, completion);
             }
@@ -200,6 +215,7 @@ impl ShardTask {
         }
         let place = self.replicas.get_mut(slot).expect("the list was just made long enough");
         assert!(place.is_none(), "slot {slot} is taken twice");
+        self.resting_bytes += log.as_ref().map_or(0, SleepingLog::known_bytes);
         *place = Some(Box::new(Replica::new(partition, log, now)));
     }
 
@@ -296,6 +312,7 @@ impl ShardTask {
             self.finish(slot, now);
         }
         self.open_next(now);
+        self.metrics.end_turn();
         if self.marks.is_empty() {
             return;
         }
@@ -319,12 +336,13 @@ impl ShardTask {
             return false;
         }
         let before = self.marks.len();
-        replica.finish_turn(&mut self.effects, &mut self.marks);
+        replica.finish_turn(&mut self.effects, &mut self.marks, &mut self.metrics);
         for mark in self.marks.iter().skip(before) {
             self.marked.insert(mark.key, (slot, mark.base));
         }
         let ReplicaLog::Open(open) = &replica.log else { return false };
         let Some(failure) = open.log.core.failure() else { return true };
+        LOG_FAILURES.count(&[], 1);
         warn!(partition = ?replica.partition, %failure, "the log takes no appends until it has been looked at");
         self.parts.directory.on_failure(failure);
         self.break_log(slot, ErrorCode::KafkaStorageError);

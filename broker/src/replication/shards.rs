@@ -66,6 +66,11 @@ impl Shards {
         self.inboxes.len()
     }
 
+    /// Requests that wait in the inboxes at this moment.
+    pub(super) fn queued_requests(&self) -> u64 {
+        self.inboxes.iter().map(|inbox| (inbox.max_capacity() - inbox.capacity()) as u64).sum()
+    }
+
     /// Hands a batch to its shard. If the shard is gone the batch's slot answers that by itself.
     pub(crate) async fn append(&self, append: Append) {
         self.send(append.partition.place.shard, ShardRequest::Append(append)).await;

@@ -10,6 +10,7 @@ use ottla_runtime::disk::FileWait as _;
 
 use crate::log::ends::EndPlace;
 use crate::log::verify::{BadBatch, check_batches};
+use crate::metrics::table::RECOVERY_READ_BYTES;
 
 /// How much is read at a time; more where one batch is larger.
 const CHUNK_BYTES: u64 = 1024 * 1024;
@@ -74,6 +75,7 @@ pub(in crate::log) async fn scan(file: &FileRef, range: Range<u64>, expected: Of
         let left = range.end - scan.end_position;
         let chunk = read(file, scan.end_position, wanted.min(left)).await?;
         let reached = scan.end_position;
+        RECOVERY_READ_BYTES.count(&[], chunk.len() as u64);
         scan.check(&chunk);
         match scan.end {
             ScanEnd::Complete => wanted = CHUNK_BYTES,

@@ -21,6 +21,7 @@ use crate::log::reader::{ReadError, ReadRequest, Records, Slice, read};
 use crate::log::recovery::{RecoverError, Recovered, recover};
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
+use crate::metrics::ReadMetrics;
 
 /// Where the log lies on the machine's disk.
 pub(in crate::log) const DIRECTORY: &str = "data/orders-0";
@@ -53,6 +54,7 @@ pub(in crate::log) fn context(machine: &Machine) -> LogContext {
         spawner: runtime.spawner,
         keys: FileKeys::default(),
         preallocation: Arc::new(PreallocationBudget::new(1 << 20)),
+        reads: Arc::new(ReadMetrics::register()),
     }
 }
 

@@ -42,8 +42,8 @@ impl ShardTask {
     /// Nothing is under way any more in the files of a log that was put to rest: it may be opened again, or removed.
     pub(super) fn on_settled(&mut self, slot: u32) {
         self.open.on_closed(slot);
-        let Some(replica) = self.replica(slot) else { return };
-        replica.settle();
+        let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { return };
+        self.resting_bytes += replica.settle();
         if !replica.waiting.is_empty() {
             self.open.ask(slot);
         }
@@ -91,6 +91,9 @@ impl ShardTask {
         if let Some(mut replica) = place.take() {
             let done = replica.removal.take().expect("it was asked for");
             self.parts.directory.forget(&replica.partition);
+            if let ReplicaLog::Resting(log) = &replica.log {
+                self.resting_bytes -= log.known_bytes();
+            }
             match replica.log {
                 ReplicaLog::Broken(broken) if broken.files.is_some() => {
                     let files = broken.files;

@@ -10,6 +10,7 @@ use super::{Completion, ShardTask};
 use crate::log::files::EventSink;
 use crate::log::open::{self, OpenLog};
 use crate::log::recovery::{self, RecoverError};
+use crate::metrics::table::LOG_OPEN_FAILURES;
 use crate::replication::loading::announce;
 use crate::replication::partition::PartitionState;
 use crate::replication::replica::{BrokenLog, OpenReplica, ReplicaLog};
@@ -60,9 +61,11 @@ impl ShardTask {
             replica.fail_waiting(ErrorCode::KafkaStorageError);
             return false;
         }
+        let mut rested_bytes = 0;
         // If it can't be opened, what must not be cut off is as well known as before.
         let (before, otherwise) = match std::mem::replace(&mut replica.log, ReplicaLog::Opening) {
             ReplicaLog::Resting(log) => {
+                rested_bytes = log.known_bytes();
                 let safe = Some(log.ends);
                 (Ok(log), Box::new(BrokenLog { safe, ..BrokenLog::default() }))
             }
@@ -73,6 +76,7 @@ impl ShardTask {
         };
         let place = directory.place_of(&replica.partition);
         let config = replica.partition.topic.config.load_full();
+        self.resting_bytes -= rested_bytes;
         self.spawn("open log", async move {
             let context = directory.context();
             let result = async {
@@ -137,6 +141,7 @@ impl ShardTask {
                 replica.serve_waiting(now);
             }
             Err(error) => {
+                LOG_OPEN_FAILURES.count(&[], 1);
                 error!(partition = ?replica.partition, %error, "the log can't be opened; it is tried again when it is used");
                 otherwise.back_off.on_failure(now);
                 replica.log = ReplicaLog::Broken(otherwise);

@@ -12,6 +12,7 @@ use crate::log::clock_watch::ClockVerdict;
 use crate::log::effect::LogEvent;
 use crate::log::lookup;
 use crate::log::retention::Expired;
+use crate::metrics::table::{LOG_DELETED_BYTES, LOG_SEGMENTS_DELETED};
 use crate::replication::partition::Partition;
 use crate::replication::replica::{Replica, ReplicaLog};
 use crate::replication::retention_round::{may_have_expired, policy_of};
@@ -29,15 +30,18 @@ impl ShardTask {
     /// What is due by time: logs to put to rest, files to remove, retention.
     pub(super) fn on_tick(&mut self, now: MonotonicTime) {
         let mut idle = Vec::new();
+        let mut bytes = self.resting_bytes;
         for slot in self.open.iter() {
             let Some(Some(replica)) = self.replicas.get_mut(slot as usize) else { continue };
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.log.core.on_time(now);
+                bytes += open.log.core.known_bytes();
             }
             if REST_AFTER <= now.since(replica.last_used()) {
                 idle.push(slot);
             }
         }
+        self.size.set_count(bytes);
         if RESTS_AT_ONCE < idle.len() {
             self.next_tick = now.after(NEXT_RESTS);
         }
@@ -66,6 +70,11 @@ impl ShardTask {
     fn check_retention(&mut self, now: MonotonicTime) {
         let (verdict, due) = self.retention.observe(now, self.parts.clock.wall());
         announce_verdict(verdict);
+        match verdict {
+            ClockVerdict::Leapt { .. } => self.retention_suspended.set(1.0),
+            ClockVerdict::Resumed => self.retention_suspended.set(0.0),
+            ClockVerdict::Steady | ClockVerdict::Suspended => {}
+        }
         let Some(due) = due else { return };
         let mut to_open = Vec::new();
         let mut to_summarize = Vec::new();
@@ -145,6 +154,11 @@ fn announce_verdict(verdict: ClockVerdict) {
 
 fn announce_expired(partition: &Partition, expired: Expired) {
     if 0 < expired.segments {
+        // Those before the log start were counted when the log start passed them.
+        for (reason, count) in [("size", expired.by_size), ("age", expired.by_age)] {
+            LOG_SEGMENTS_DELETED.count(&[reason], count as u64);
+        }
+        LOG_DELETED_BYTES.count(&[], expired.bytes);
         info!(
             ?partition,
             segments = expired.segments,

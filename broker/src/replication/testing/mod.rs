@@ -82,6 +82,7 @@ impl Rig {
         });
         let parts = ShardParts {
             directory: Arc::clone(&directory),
+            progress: Arc::default(),
             clock,
             spawner: runtime.spawner.clone(),
             open_logs_max,

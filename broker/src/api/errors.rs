@@ -1,0 +1,113 @@
+//! Which error codes stand in an answer, for the metrics. A code of 0 is none.
+
+use ottla_protocol::api::api_versions::ApiVersionsResponse;
+use ottla_protocol::api::create_topics::CreateTopicsResponse;
+use ottla_protocol::api::delete_topics::DeleteTopicsResponse;
+use ottla_protocol::api::describe_cluster::DescribeClusterResponse;
+use ottla_protocol::api::describe_configs::DescribeConfigsResponse;
+use ottla_protocol::api::fetch::FetchResponse;
+use ottla_protocol::api::find_coordinator::FindCoordinatorResponse;
+use ottla_protocol::api::init_producer_id::InitProducerIdResponse;
+use ottla_protocol::api::list_offsets::ListOffsetsResponse;
+use ottla_protocol::api::metadata::MetadataResponse;
+use ottla_protocol::api::offset_for_leader_epoch::OffsetForLeaderEpochResponse;
+use ottla_protocol::api::produce::ProduceResponse;
+use ottla_protocol::error_code::ErrorCode;
+use smallvec::SmallVec;
+
+use crate::metrics::table::REQUEST_ERRORS;
+
+/// An answer that has error codes.
+pub(super) trait ErrorCodes {
+    /// Every code of a topic, partition or resource that the answer has, and its own.
+    fn error_codes(&self) -> impl Iterator<Item = i16>;
+}
+
+/// Counts an answer's errors. Without any, that is a look at each row.
+pub(super) fn count(api: &str, answer: &impl ErrorCodes) {
+    let mut found: SmallVec<[(i16, u64); 2]> = SmallVec::new();
+    for code in answer.error_codes().filter(|code| *code != 0) {
+        match found.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count += 1,
+            None => found.push((code, 1)),
+        }
+    }
+    for (code, count) in found {
+        let name = ErrorCode::from_code(code).map_or("unknown", ErrorCode::name);
+        REQUEST_ERRORS.count(&[api, name], count);
+    }
+}
+
+impl ErrorCodes for ProduceResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.responses.iter().flat_map(|topic| &topic.partition_responses).map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for FetchResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let rows = self.responses.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code);
+        rows.chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for ListOffsetsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for MetadataResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let rows = self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code);
+        rows.chain(self.topics.iter().map(|topic| topic.error_code)).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for FindCoordinatorResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.coordinators.iter().map(|row| row.error_code).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for ApiVersionsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        [self.error_code].into_iter()
+    }
+}
+
+impl ErrorCodes for CreateTopicsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.topics.iter().map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for DeleteTopicsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.responses.iter().map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for InitProducerIdResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        [self.error_code].into_iter()
+    }
+}
+
+impl ErrorCodes for OffsetForLeaderEpochResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for DescribeConfigsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.results.iter().map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for DescribeClusterResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        [self.error_code].into_iter()
+    }
+}
