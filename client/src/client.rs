@@ -9,6 +9,7 @@ use ottla_runtime::{MonotonicTime, Runtime};
 
 use crate::admin::Admin;
 use crate::config::ClientConfig;
+use crate::consumer::{Consumer, ConsumerConfig};
 use crate::error::{Error, RequestError};
 use crate::metadata::{ClusterView, Metadata};
 use crate::network::backoff::Backoff;
@@ -55,11 +56,24 @@ impl Client {
         Producer::new(Arc::clone(&self.cluster), config)
     }
 
+    /// A consumer, which reads the partitions that it is assigned. It makes connections of its own.
+    pub fn consumer(&self, config: ConsumerConfig) -> Consumer {
+        Consumer::new(Arc::clone(&self.cluster), config)
+    }
+
     /// The cluster as it is known now, with these topics: none older than `metadata.max.age.ms`. One question is
     /// asked for all who want to know at the same time. It tries once.
     pub async fn metadata(&self, topics: &[&str]) -> Result<Arc<ClusterView>, Error> {
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         Ok(self.cluster.metadata.view(topics).await?)
+    }
+}
+
+#[cfg(test)]
+impl Client {
+    /// For tests that look behind the client.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `metadata` | what is known of the cluster, what is stale, and who waits to hear more        |
 //! | `admin`    | topics, configs, offsets, brokers                                              |
 //! | `producer` | batches of records, sent to the leaders of their partitions                    |
+//! | `consumer` | records of the partitions that it is assigned, by batch or one by one          |
 //!
 //! ```no_run
 //! use ottla_client::admin::NewTopic;
@@ -32,6 +33,7 @@
 pub mod admin;
 mod client;
 pub mod config;
+pub mod consumer;
 pub mod error;
 pub mod metadata;
 pub mod network;
@@ -39,6 +41,7 @@ pub mod producer;
 
 pub use client::Client;
 pub use config::ClientConfig;
+pub use consumer::{Consumer, ConsumerConfig, ConsumerError, SeekTo, TopicPartition};
 pub use error::{BrokerError, Error, RequestError};
 pub use network::{Connection, connect};
 pub use producer::{Producer, ProducerConfig};

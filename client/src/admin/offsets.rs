@@ -63,6 +63,15 @@ impl Admin {
         &self,
         partitions: &[(&str, PartitionIndex, OffsetSpec)],
     ) -> Outcomes<(String, PartitionIndex), ListedOffset> {
+        self.list_offsets_under(partitions, 0).await
+    }
+
+    /// The same under an isolation level, which moves the end: 0 the high watermark, 1 the last stable offset.
+    pub(crate) async fn list_offsets_under(
+        &self,
+        partitions: &[(&str, PartitionIndex, OffsetSpec)],
+        isolation_level: i8,
+    ) -> Outcomes<(String, PartitionIndex), ListedOffset> {
         let asked = partitions.iter().map(|(topic, index, spec)| (((*topic).to_owned(), *index), *spec));
         let specs: BTreeMap<Partition, OffsetSpec> = asked.collect();
         let mut tries = Tries::new(&self.cluster, specs.keys().cloned());
@@ -81,7 +90,11 @@ impl Admin {
                 tries.on_outcome(&partition, outcome);
             }
             for (leader, question) in questions {
-                self.ask_leader(leader, &question, &specs, &mut tries).await;
+                let request = ListOffsetsRequest {
+                    isolation_level,
+                    ..request_for(&question, &specs, tries.timeout_ms())
+                };
+                self.ask_leader(leader, &question, &request, &mut tries).await;
             }
         }
         tries
@@ -95,12 +108,11 @@ impl Admin {
         &self,
         leader: BrokerId,
         question: &Question,
-        specs: &BTreeMap<Partition, OffsetSpec>,
+        request: &ListOffsetsRequest,
         tries: &mut Tries<'_, Partition, Result<ListedOffset, Error>>,
     ) {
         let keys: Vec<Partition> = question.iter().map(|(partition, _)| partition.clone()).collect();
-        let request = request_for(question, specs, tries.timeout_ms());
-        let answer = match self.cluster.call_until(&tries.deadline, Target::Broker(leader), &request).await {
+        let answer = match self.cluster.call_until(&tries.deadline, Target::Broker(leader), request).await {
             Ok(answer) => answer,
             Err(error) => {
                 // The leader may be another one by now.

@@ -96,6 +96,8 @@ impl From<RecordFault> for Problem {
 pub(super) trait Visitor {
     fn key(&mut self, _: Option<Range<usize>>) {}
     fn value(&mut self, _: Option<Range<usize>>) {}
+    /// Its headers begin here, and are so many; not said of a record without headers.
+    fn headers_at(&mut self, _position: usize, _count: i32) {}
     fn header(&mut self, _key: Range<usize>, _value: Option<Range<usize>>) {}
 }
 
@@ -139,11 +141,22 @@ fn headers<S: Source>(
     if !usize::try_from(count).is_ok_and(|count| count <= count_max) {
         return Err(RecordFault::HeaderCount { found: count }.into());
     }
+    visitor.headers_at(source.position(), count);
     for header in 0..count {
-        let key = nullable(source)?.ok_or(RecordFault::NullHeaderKey { header })?;
-        visitor.header(key, nullable(source)?);
+        let (key, value) = self::header(source, header)?;
+        visitor.header(key, value);
     }
     Ok(())
+}
+
+/// Reads one header, which is the record's `index`th.
+#[inline]
+pub(super) fn header<S: Source>(
+    source: &mut S,
+    index: i32,
+) -> Result<(Range<usize>, Option<Range<usize>>), Problem> {
+    let key = nullable(source)?.ok_or(RecordFault::NullHeaderKey { header: index })?;
+    Ok((key, nullable(source)?))
 }
 
 #[inline]

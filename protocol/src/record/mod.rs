@@ -7,6 +7,7 @@
 //! | `crc.rs`        | CRC-32C                                                          |
 //! | `batch.rs`      | finding the batches in a buffer, or in a window of a file        |
 //! | `records.rs`    | reading the records of a batch, or only walking over them        |
+//! | `views.rs`      | the same records as slices, for whoever looks at them and goes on |
 //! | `layout.rs`     | how a record is laid out                                         |
 //! | `compression/`  | the codecs, under budgets                                        |
 //! | `builder.rs`    | writing batches                                                  |
@@ -27,6 +28,7 @@ mod layout;
 pub mod old_messages;
 pub mod records;
 mod varint;
+mod views;
 
 pub use attributes::{Attributes, Codec, TimestampType};
 pub use batch::{Batch, BatchSlice, Batches, Front, NextBatch, front};
@@ -35,3 +37,4 @@ pub use compression::{Compression, DecompressError};
 pub use header::{BatchError, BatchHeader, HEADER_BYTES};
 pub use layout::RecordFault;
 pub use records::{Record, RecordHeader, RecordOutline, Records, RecordsError, walk};
+pub use views::{HeaderViews, RecordView, RecordViews};

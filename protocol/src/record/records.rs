@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::compression::{DecompressError, Decompressor};
 use super::header::BatchHeader;
 use super::layout::{self, Deltas, Problem, RecordFault, SliceSource, Source, Visitor};
+use super::views::RecordViews;
 
 /// One record; its bytes share the batch's, or what the batch was decompressed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub enum RecordsError {
 }
 
 impl RecordsError {
-    fn at(index: i32, count: i32, problem: Problem) -> RecordsError {
+    pub(super) fn at(index: i32, count: i32, problem: Problem) -> RecordsError {
         match problem {
             Problem::Fault(fault) => RecordsError::Record { index, count, fault },
             Problem::Decompress(error) => RecordsError::Decompress(error),
@@ -99,6 +100,11 @@ impl Records {
             codec => Bytes::from(Decompressor::new(codec, stored, budget_bytes)?.read_to_end()?),
         };
         Ok(Records { bytes, position: 0, index: 0, count: header.record_count })
+    }
+
+    /// The records that are left, as slices of the batch or of what it was decompressed to.
+    pub fn views(&self) -> RecordViews<'_> {
+        RecordViews::new(&self.bytes, self.position, self.index..self.count)
     }
 
     fn read(&mut self) -> Result<Record, Problem> {
