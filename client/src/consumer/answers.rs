@@ -229,7 +229,7 @@ impl Fetcher {
             (Some(next), _) if next > from => {
                 partition.retry = Retry::default();
                 partition.on_chunk(arrived.chunk, next);
-                self.into_turn(name);
+                self.give_turn(name);
             }
             (None, ArrivedEnd::Complete) => partition.retry = Retry::default(),
             (None, ArrivedEnd::Partial(needed)) => {
@@ -293,7 +293,7 @@ impl Fetcher {
         if let Some(partition) = self.partitions.get_mut(name) {
             partition.error = Some(error);
         }
-        self.into_turn(name);
+        self.give_turn(name);
     }
 }
 

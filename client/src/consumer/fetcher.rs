@@ -192,7 +192,7 @@ impl Fetcher {
 
     pub(super) fn resume(&mut self, name: &TopicPartition) -> Result<(), ConsumerError> {
         self.assigned(name)?.paused = false;
-        self.into_turn(name);
+        self.give_turn(name);
         self.changed = true;
         Ok(())
     }
@@ -226,7 +226,7 @@ impl Fetcher {
                 }
                 Ok(Opened::ChunkEnded) => {
                     self.end_turn(&name);
-                    self.into_turn(&name);
+                    self.give_turn(&name);
                 }
                 Ok(Opened::Nothing) => {
                     let error = partition.error.take();
@@ -265,7 +265,7 @@ impl Fetcher {
     }
 
     /// It has something to give.
-    pub(super) fn into_turn(&mut self, name: &TopicPartition) {
+    pub(super) fn give_turn(&mut self, name: &TopicPartition) {
         if let Some(partition) = self.partitions.get_mut(name)
             && partition.has_something()
             && !partition.in_turn
