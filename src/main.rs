@@ -4,6 +4,7 @@
 //! the exit code. Exit codes: 0 it went well, 1 it failed (one line says why and what to do), 2 the command line or the
 //! configuration is wrong.
 
+mod bench;
 mod dump;
 mod logging;
 mod serve;
@@ -29,6 +30,8 @@ enum Subcommands {
     Serve(serve::ServeArguments),
     /// Show what the files of a log hold, and check them
     Dump(dump::DumpArguments),
+    /// Measure a broker, and this machine
+    Bench(bench::BenchArguments),
 }
 
 /// Why a command ended without having done its work.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Subcommands::Serve(arguments) => serve::run(arguments),
         Subcommands::Dump(arguments) => dump::run(arguments),
+        Subcommands::Bench(arguments) => bench::run(arguments),
     };
     let (text, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

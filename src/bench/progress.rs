@@ -1,0 +1,106 @@
+//! How far a load is, on standard error: one line that changes on a terminal, a line now and then elsewhere.
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How often it says something.
+const ON_A_TERMINAL: Duration = Duration::from_millis(500);
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// Counts what is being done, and says so. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    is_quiet: bool,
+    /// What is going on.
+    label: Mutex<String>,
+    bytes: AtomicU64,
+    requests: AtomicU64,
+    is_over: AtomicBool,
+    speaker: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Progress {
+    /// Begins to speak, unless it shall be quiet.
+    pub(crate) fn start(is_quiet: bool) -> Progress {
+        let progress = Progress(Arc::new(Shared {
+            is_quiet,
+            label: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            speaker: Mutex::default(),
+        }));
+        if !is_quiet {
+            let speaker = progress.clone();
+            *progress.0.speaker.lock() = Some(thread::spawn(move || speaker.speak()));
+        }
+        progress
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What follows is this.
+    pub(crate) fn label(&self, text: impl Into<String>) {
+        *self.0.label.lock() = text.into();
+    }
+
+    /// Says a line that stays.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.0.is_quiet {
+            // Nobody may be listening any more.
+            let _unheard =
+                writeln!(stderr(), "{}{line}", if stderr().is_terminal() { "\r\x1b[K" } else { "" });
+        }
+    }
+
+    /// Stops speaking.
+    pub(crate) fn finish(&self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+        if let Some(speaker) = self.0.speaker.lock().take() {
+            speaker.thread().unpark();
+            let _ended = speaker.join();
+        }
+    }
+
+    fn speak(&self) {
+        let is_terminal = stderr().is_terminal();
+        let pause = if is_terminal { ON_A_TERMINAL } else { ELSEWHERE };
+        let (mut then, mut bytes, mut requests) = (Instant::now(), 0, 0);
+        loop {
+            thread::park_timeout(pause);
+            if self.0.is_over.load(Ordering::Relaxed) {
+                break;
+            }
+            let (now_bytes, now_requests) =
+                (self.0.bytes.load(Ordering::Relaxed), self.0.requests.load(Ordering::Relaxed));
+            let seconds = then.elapsed().as_secs_f64();
+            let label = self.0.label.lock().clone();
+            if label.is_empty() {
+                continue;
+            }
+            let line = format!(
+                "{label}: {:.0} MB/s, {:.0} requests/s",
+                (now_bytes - bytes) as f64 / 1e6 / seconds,
+                (now_requests - requests) as f64 / seconds,
+            );
+            (then, bytes, requests) = (Instant::now(), now_bytes, now_requests);
+            let (before, behind) = if is_terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+            let _unheard = write!(stderr(), "{before}{line}{behind}");
+        }
+        if is_terminal {
+            let _unheard = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
