@@ -7,6 +7,7 @@
 mod bench;
 mod dump;
 mod logging;
+mod observe;
 mod serve;
 
 use std::process::ExitCode;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ottla_broker::config::{BrokerConfig, FlushPolicy, Settings};
-use ottla_broker::{Broker, BrokerEnd};
+use ottla_broker::{Broker, BrokerEnd, BrokerStatus};
 use ottla_runtime::{Runtime, real};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::Failure;
 use crate::logging::{self, LogFormat};
+use crate::observe::{HttpListen, Observation};
 
 /// What `ottla serve` takes.
 #[derive(Debug, Args)]
@@ -32,6 +33,10 @@ pub(crate) struct ServeArguments {
     /// Set one key, over the file; may be given many times
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Where to serve metrics (/metrics) and health (/health/live, /health/ready) over HTTP, or `none`
+    /// [default: 127.0.0.1:9644, if that is free]
+    #[arg(long, value_name = "HOST:PORT")]
+    http_listen: Option<String>,
     /// How much to say: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -43,13 +48,14 @@ pub(crate) struct ServeArguments {
 pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     logging::start(&arguments.log_level, arguments.log_format).map_err(Failure::Usage)?;
     let settings = settings(&arguments)?;
+    let http = HttpListen::read(arguments.http_listen.as_deref())?;
     let (config, without_effect) =
         BrokerConfig::read(&settings).map_err(|errors| Failure::Usage(errors.to_string()))?;
     for line in without_effect.lines() {
         warn!("{line}");
     }
     let descriptors = raise_descriptor_limit();
-    real::block_on(None, |runtime| serve(config, descriptors, runtime))
+    real::block_on(None, |runtime| serve(config, http, descriptors, runtime))
         .map_err(|error| Failure::Failed(format!("no threads could be started: {error}")))?
 }
 
@@ -79,14 +85,24 @@ fn settings(arguments: &ServeArguments) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-async fn serve(config: BrokerConfig, descriptors: u64, runtime: Runtime) -> Result<(), Failure> {
+async fn serve(
+    config: BrokerConfig,
+    http: HttpListen,
+    descriptors: u64,
+    runtime: Runtime,
+) -> Result<(), Failure> {
     // Before anything is started, so that an early Ctrl-C stops cleanly too.
     let signals = signal(SignalKind::interrupt())
         .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
     let (mut interrupt, mut terminate) =
         signals.map_err(|error| Failure::Failed(format!("signals can't be received: {error}")))?;
     let policy = config.log.topic_defaults.flush_policy;
-    let mut broker = Broker::start(config, descriptors, runtime)
+    // Before the broker, whose start can be watched then.
+    let status = BrokerStatus::new(runtime.clock.clone());
+    if let Some(observation) = Observation::begin(http, &runtime).await? {
+        observation.serve(status.clone(), &runtime);
+    }
+    let mut broker = Broker::start_watched(config, descriptors, runtime, status)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     introduce(&broker, policy);

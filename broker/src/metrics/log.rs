@@ -7,7 +7,7 @@ use super::table;
 use crate::log::effect::LogEffect;
 use crate::log::ends::LogEnds;
 
-/// What a shard counts: added up in plain numbers, and handed on once a turn.
+/// What a shard counts: added up in plain numbers, and handed on once a second.
 pub(crate) struct ShardMetrics {
     counters: [Counter; COUNTERS],
     counts: [u64; COUNTERS],
@@ -90,11 +90,21 @@ impl ShardMetrics {
     /// A turn ends.
     pub(crate) fn end_turn(&mut self) {
         self.counts[place::TURNS] += 1;
+    }
+
+    /// All counters hear of what was added up.
+    pub(crate) fn flush(&mut self) {
         for (counter, count) in self.counters.iter().zip(&mut self.counts) {
             if 0 < *count {
                 counter.increment(std::mem::take(count));
             }
         }
+    }
+}
+
+impl Drop for ShardMetrics {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

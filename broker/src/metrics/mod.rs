@@ -13,7 +13,7 @@ pub mod table;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Unit};
 
 pub(crate) use self::log::{CountedEnds, FlushMetrics, ReadMetrics, ShardMetrics};
-pub(crate) use self::requests::{Asked, FetchMetrics, RequestMetrics};
+pub(crate) use self::requests::{Asked, FetchMetrics, RequestMetrics, RequestTally};
 pub(crate) use self::share::GaugeShare;
 pub use self::table::ALL;
 

@@ -19,7 +19,7 @@ use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, ReadLimits};
 use super::request_budget::RequestBudget;
 use super::response_writer::{ResponsePiece, ResponseWriter};
 use crate::api::{ConnectionContext, Handlers, ProduceWait, Reply};
-use crate::metrics::{Asked, RequestMetrics};
+use crate::metrics::{Asked, RequestMetrics, RequestTally};
 
 /// Produce requests of one connection that wait for the disk. Clients keep 5 in flight (a few keep more); one that
 /// sends on without end is stopped here, and then by TCP.
@@ -78,7 +78,7 @@ pub(super) struct ConnectionTask {
     waiting: VecDeque<(Asked, ProduceWait)>,
     context: ConnectionContext,
     handlers: Arc<Handlers>,
-    metrics: Arc<RequestMetrics>,
+    tally: RequestTally,
     clock: Clock,
     write_limit: Option<Duration>,
     stop: CancellationToken,
@@ -97,7 +97,7 @@ impl ConnectionTask {
             waiting: VecDeque::new(),
             context: ConnectionContext::new(connection.local, parts.stop.clone()),
             handlers: Arc::clone(&parts.handlers),
-            metrics: Arc::clone(&parts.metrics),
+            tally: RequestTally::new(Arc::clone(&parts.metrics)),
             clock: parts.clock.clone(),
             write_limit: parts.limits.idle,
             stop: parts.stop.clone(),
@@ -144,6 +144,9 @@ impl ConnectionTask {
     }
 
     async fn turn(&mut self) -> Result<(), ConnectionEnd> {
+        if self.waiting.is_empty() {
+            self.tally.flush();
+        }
         let stop = self.stop.clone();
         tokio::select! {
             biased;
@@ -161,11 +164,12 @@ impl ConnectionTask {
     }
 
     async fn on_frame(&mut self, frame: ArrivedFrame) -> Result<(), ConnectionEnd> {
-        let (arrived, frame_bytes) = (self.clock.now(), frame.bytes.len());
+        let frame_bytes = frame.bytes.len();
         let mut body = Reader::new(frame.bytes);
         let header = RequestHeader::decode(&mut body)
             .map_err(|error| ConnectionEnd::Protocol(format!("a request header does not decode: {error}")))?;
-        let asked = self.metrics.on_request(header.api_key, frame_bytes, arrived);
+        let others_wait = !self.waiting.is_empty();
+        let asked = self.tally.on_request(header.api_key, frame_bytes, others_wait, &self.clock);
         if Handlers::is_produce(&header) {
             let wait = self.handlers.begin_produce(&self.context, header, body, frame.permit).await;
             self.waiting.push_back((asked, wait.map_err(ConnectionEnd::Protocol)?));
@@ -186,10 +190,10 @@ impl ConnectionTask {
         match reply {
             Reply::Response(pieces) => {
                 let bytes = pieces.iter().map(ResponsePiece::len).sum();
-                self.metrics.on_response(asked, bytes, self.clock.now());
+                self.tally.on_response(asked, bytes, &self.clock);
                 self.writer.push(pieces);
             }
-            Reply::Nothing => self.metrics.on_no_response(asked, self.clock.now()),
+            Reply::Nothing => self.tally.on_response(asked, 0, &self.clock),
             Reply::Close(reason) => return Err(ConnectionEnd::Refused(reason)),
         }
         Ok(())

@@ -42,6 +42,7 @@ impl ShardTask {
             }
         }
         self.size.set_count(bytes);
+        self.metrics.flush();
         if RESTS_AT_ONCE < idle.len() {
             self.next_tick = now.after(NEXT_RESTS);
         }
