@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ottla_broker::config::keys::{broker_keys, differing_defaults};
+use ottla_broker::metrics::{self, Metric};
 use ottla_protocol::api::ApiKey;
 
 fn root() -> &'static Path {
@@ -196,5 +197,23 @@ fn the_differences_from_kafka_are_listed() {
         if let Some(default) = key.default {
             assert!(row.contains(&format!("`{default}`")), "{}: the row does not say {default:?}", key.name);
         }
+    }
+}
+
+#[test]
+fn the_page_of_metrics_has_every_metric_and_no_other() {
+    let text = read(&root().join("docs/metrics.md"));
+    let row_of = |metric: &Metric| {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let Metric { name, kind, help, .. } = metric;
+        format!("| `{name}` | {} | {} | {help} |", kind.name(), labels.join(", "))
+    };
+    let rows: Vec<String> = metrics::ALL.iter().map(|metric| row_of(metric)).collect();
+    for row in &rows {
+        assert!(text.lines().any(|line| line == row), "docs/metrics.md has no row\n{row}");
+    }
+    let is_name = |line: &str| line.starts_with("| `ottla_") || line.starts_with("| `process_");
+    for line in text.lines().filter(|line| is_name(line)) {
+        assert!(rows.iter().any(|row| row == line), "docs/metrics.md speaks of what there is not:\n{line}");
     }
 }

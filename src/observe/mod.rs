@@ -14,6 +14,8 @@ mod pages;
 mod process;
 mod recorder;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -123,25 +125,4 @@ async fn bind(endpoint: &Endpoint, runtime: &Runtime) -> std::io::Result<Box<dyn
         }
     }
     Err(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_option_is_an_address_or_none() {
-        assert_eq!(HttpListen::read(None).unwrap(), HttpListen::Default);
-        assert_eq!(HttpListen::read(Some("none")).unwrap(), HttpListen::Nowhere);
-        let at = |host: &str, port| HttpListen::At(Endpoint { host: host.to_owned(), port });
-        assert_eq!(HttpListen::read(Some("0.0.0.0:0")).unwrap(), at("0.0.0.0", 0));
-        assert_eq!(HttpListen::read(Some("[::1]:9644")).unwrap(), at("::1", 9644));
-        for wrong in ["", "None", "9644", "localhost", "a:b", "127.0.0.1:99999"] {
-            let error = HttpListen::read(Some(wrong)).unwrap_err();
-            assert!(
-                matches!(&error, Failure::Usage(text) if text.contains("--http-listen")),
-                "{wrong}: {error:?}"
-            );
-        }
-    }
 }

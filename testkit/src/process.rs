@@ -18,23 +18,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the line says that names the address (standard error of `ottla serve`).
 const LISTENING: &str = "listening on ";
 
+/// What the line says that names the address of HTTP, which comes before that.
+const HTTP: &str = "metrics and health on http://";
+
 /// How to start a broker.
 #[derive(Debug, Clone)]
 pub struct BrokerCommand {
     program: PathBuf,
     data_directory: PathBuf,
     listen: String,
+    http_listen: String,
     arguments: Vec<String>,
     descriptors: Option<u32>,
 }
 
 impl BrokerCommand {
-    /// `program serve` on any free port of 127.0.0.1, with its data in `data_directory`.
+    /// `program serve` on any free port of 127.0.0.1, with its data in `data_directory` and without HTTP.
     pub fn new(program: impl Into<PathBuf>, data_directory: impl Into<PathBuf>) -> BrokerCommand {
         BrokerCommand {
             program: program.into(),
             data_directory: data_directory.into(),
             listen: "127.0.0.1:0".to_owned(),
+            http_listen: "none".to_owned(),
             arguments: Vec::new(),
             descriptors: None,
         }
@@ -60,6 +65,13 @@ impl BrokerCommand {
         self
     }
 
+    /// Serves HTTP on this address; with an empty one, where it does by default.
+    #[must_use]
+    pub fn http_listen(mut self, address: impl Into<String>) -> BrokerCommand {
+        self.http_listen = address.into();
+        self
+    }
+
     /// Lets it have no more than so many files and sockets open.
     #[must_use]
     pub fn descriptor_limit(mut self, descriptors: u32) -> BrokerCommand {
@@ -81,6 +93,7 @@ impl BrokerCommand {
             .args(["serve", "--data-dir"])
             .arg(&self.data_directory)
             .args(["--listen", &self.listen].into_iter().filter(|_| !self.listen.is_empty()))
+            .args(["--http-listen", &self.http_listen].into_iter().filter(|_| !self.http_listen.is_empty()))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -133,7 +146,11 @@ impl BrokerCommand {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(LISTENING)?;
+    address_behind(line, LISTENING)
+}
+
+fn address_behind(line: &str, words: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(words)?;
     rest.split(|c: char| c.is_whitespace() || c == ',' || c == '"').next()?.parse().ok()
 }
 
@@ -151,6 +168,11 @@ impl BrokerProcess {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves HTTP, if it does.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.said().lines().find_map(|line| address_behind(line, HTTP))
     }
 
     /// Its process id.

@@ -30,6 +30,7 @@ mod idempotence;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod observe;
 mod offset_for_leader_epoch;
 mod produce;
 mod retention;
