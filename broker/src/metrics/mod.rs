@@ -1,9 +1,9 @@
 //! What the broker tells its operators in numbers: every metric by name, and how handles to them are had.
 //!
 //! The numbers go to the recorder that the process has installed for the `metrics` facade, if any: the library installs
-//! none, and without one a handle does nothing. Handles on hot paths are made once and kept ([`requests`], [`log`]);
+//! none, and without one a handle does nothing. Handles on hot paths are made once and kept (`requests`, `log`);
 //! what happens rarely asks for its handle then. Brokers of one process share its metrics, so gauges are moved, not
-//! set ([`GaugeShare`]), and every one is the sum over them. No label's values are unbounded: no topics, no clients.
+//! set (`GaugeShare`), and every one is the sum over them. No label's values are unbounded: no topics, no clients.
 
 mod log;
 mod requests;
