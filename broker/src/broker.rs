@@ -1,7 +1,7 @@
 //! A broker: configuration in, parts in order, run, shut down.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Handlers, ProducerIds};
-use crate::config::BrokerConfig;
+use crate::builder::BrokerBuilder;
+use crate::config::{BrokerConfig, ConfigErrors};
 use crate::controller::{Metadata, OpenError, OpenOptions};
 use crate::descriptors;
 use crate::metrics::FetchMetrics;
@@ -22,6 +23,40 @@ use crate::status::{BrokerStatus, Watched};
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A running broker. Dropped without [`Broker::stop`] it goes on until its runtime ends.
+///
+/// On the machine itself, on a free port:
+///
+/// ```
+/// use ottla_broker::{Broker, BrokerEnd};
+/// use ottla_runtime::real;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = tempfile::tempdir()?;
+/// let ended = real::block_on(None, |runtime| async {
+///     let broker = Broker::builder(directory.path()).set("num.partitions", 3).start(runtime).await?;
+///     println!("Kafka clients connect to {}", broker.address());
+///     Ok::<_, ottla_broker::StartError>(broker.stop().await)
+/// })??;
+/// assert_eq!(ended, BrokerEnd::Stopped);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// In a simulation, where time is virtual and nothing leaves the process; so all of a test can be in one thread:
+///
+/// ```
+/// use ottla_broker::Broker;
+/// use ottla_runtime::simulated::Simulation;
+///
+/// let simulation = Simulation::new(7);
+/// let machine = simulation.machine("broker");
+/// simulation.block_on(async {
+///     let builder = Broker::builder("/data").listen(format!("{}:9092", machine.ip()));
+///     let broker = builder.start(machine.runtime()).await.expect("nothing is wrong with this machine");
+///     assert_eq!(broker.address().port(), 9092);
+///     broker.stop().await;
+/// });
+/// ```
 pub struct Broker {
     address: SocketAddr,
     metadata: Metadata,
@@ -35,6 +70,9 @@ pub struct Broker {
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// What was set is wrong; every mistake is named.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// CRC-32C comes out wrong, so that no batch could be told from damage.
     #[error(
         "this processor computes a wrong CRC-32C: nothing that is stored could be checked; use another machine"
@@ -76,6 +114,12 @@ pub enum BrokerEnd {
 }
 
 impl Broker {
+    /// A broker that keeps its data in `data_directory`, made if there is none, and listens on any free port of
+    /// 127.0.0.1 unless it is told otherwise.
+    pub fn builder(data_directory: impl Into<PathBuf>) -> BrokerBuilder {
+        BrokerBuilder::new(data_directory.into())
+    }
+
     /// [`Broker::start_watched`], with nobody watching.
     pub async fn start(
         config: BrokerConfig,

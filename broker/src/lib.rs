@@ -1,10 +1,12 @@
 //! Ottla's broker, as a library that a program can embed.
 //!
-//! [`Broker::start`] takes a configuration and the five seams (`ottla_runtime`), and sets nothing process-wide: no
-//! logger, no signal handler, no allocator, no limit. Several brokers live in one process, or in one simulation.
+//! [`Broker::builder`] takes a directory and Kafka's keys, and [`BrokerBuilder::start`] the five seams
+//! (`ottla_runtime`): a machine's, or a simulation's. It sets nothing process-wide: no logger, no signal handler, no
+//! allocator, no limit. Several brokers live in one process, or in one simulation.
 
 mod api;
 mod broker;
+mod builder;
 pub mod config;
 pub mod controller;
 mod descriptors;
@@ -19,5 +21,6 @@ mod status;
 mod tests;
 
 pub use broker::{Broker, BrokerEnd, StartError};
+pub use builder::BrokerBuilder;
 pub use replication::LoadError;
 pub use status::BrokerStatus;
