@@ -40,7 +40,7 @@ impl Client {
         }
         let config = Arc::new(config);
         let pool = Arc::new(Pool::new(&runtime, &config));
-        let metadata = Metadata::new(&runtime, &config, &pool);
+        let metadata = Metadata::new(&runtime, &config, &pool, false);
         metadata.view(BTreeSet::new()).await?;
         Ok(Client { cluster: Arc::new(Cluster { runtime, config, pool, metadata }) })
     }
@@ -50,10 +50,15 @@ impl Client {
         Admin::new(Arc::clone(&self.cluster))
     }
 
+    #[cfg(test)]
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// A producer of its own: it shares neither connections nor batches with others, so that nothing of theirs keeps
     /// its records waiting.
     pub fn producer(&self, config: ProducerConfig) -> Result<Producer, InvalidConfig> {
-        Producer::new(Arc::clone(&self.cluster), config)
+        Producer::new(&self.cluster, config)
     }
 
     /// A consumer, which reads the partitions that it is assigned. It makes connections of its own.
@@ -78,6 +83,14 @@ impl Client {
 }
 
 impl Cluster {
+    /// The same cluster, through connections of one's own and with metadata of one's own.
+    pub(crate) fn apart(&self, allow_auto_create_topics: bool) -> Cluster {
+        let (runtime, config) = (self.runtime.clone(), Arc::clone(&self.config));
+        let pool = Arc::new(Pool::new(&runtime, &config));
+        let metadata = Metadata::new(&runtime, &config, &pool, allow_auto_create_topics);
+        Cluster { runtime, config, pool, metadata }
+    }
+
     /// Sends a request on the connection to `target` and waits for its answer until `deadline`.
     pub(crate) async fn call_until<R: Request>(
         &self,

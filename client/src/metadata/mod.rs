@@ -33,15 +33,23 @@ pub(crate) struct Metadata {
 struct Shared {
     runtime: Runtime,
     pool: Arc<Pool>,
+    /// Whether brokers may create a topic because it is asked about.
+    allow_auto_create_topics: bool,
     cache: Mutex<MetadataCache<Waiter>>,
     asking: Mutex<Option<TaskHandle>>,
 }
 
 impl Metadata {
-    pub(crate) fn new(runtime: &Runtime, config: &ClientConfig, pool: &Arc<Pool>) -> Metadata {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        config: &ClientConfig,
+        pool: &Arc<Pool>,
+        allow_auto_create_topics: bool,
+    ) -> Metadata {
         let shared = Shared {
             runtime: runtime.clone(),
             pool: Arc::clone(pool),
+            allow_auto_create_topics,
             cache: Mutex::new(MetadataCache::new(config.metadata_max_age)),
             asking: Mutex::default(),
         };
@@ -104,7 +112,7 @@ impl Shared {
         };
         let request = MetadataRequest {
             topics: Some(refresh.topics.iter().map(topic).collect()),
-            allow_auto_topic_creation: false,
+            allow_auto_topic_creation: self.allow_auto_create_topics,
             ..MetadataRequest::default()
         };
         self.pool.connection_to(self.pool.any()).await?.call(&request).await

@@ -14,7 +14,7 @@ use ottla_protocol::api::api_versions::{self, ApiVersionsRequest};
 use ottla_protocol::api::{Message, Request};
 use ottla_protocol::frame;
 use ottla_protocol::wire::{FramePiece, Reader, Str};
-use ottla_runtime::{Clock, ConnectionReader, ConnectionWriter, Runtime, TaskHandle};
+use ottla_runtime::{Clock, ConnectionReader, ConnectionWriter, MonotonicTime, Runtime, TaskHandle};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -31,7 +31,7 @@ pub struct Connection {
     versions: BrokerVersions,
     turns: Arc<Semaphore>,
     /// As long as the requests in flight are many, so that it is never full for one whose turn it is.
-    frames: mpsc::Sender<Vec<FramePiece>>,
+    frames: mpsc::Sender<Leaving>,
     waiting: Arc<Mutex<Waiting>>,
     reader: TaskHandle,
     writer: TaskHandle,
@@ -50,6 +50,20 @@ struct Asked {
     correlation: i32,
     answer: oneshot::Sender<Bytes>,
     _turn: OwnedSemaphorePermit,
+}
+
+/// A request on its way out.
+struct Leaving {
+    frame: Vec<FramePiece>,
+    /// Who hears that it has left, for a request without an answer; it has its turn until then.
+    unanswered: Option<(oneshot::Sender<Bytes>, OwnedSemaphorePermit)>,
+}
+
+/// A request that has its place in the order.
+pub(crate) struct Started {
+    version: i16,
+    deadline: MonotonicTime,
+    answer: oneshot::Receiver<Bytes>,
 }
 
 impl Connection {
@@ -92,12 +106,43 @@ impl Connection {
     /// Sends a request in the highest version that both sides have, and waits for its answer. Not for a Produce
     /// with `acks` 0, which has no answer.
     pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response, RequestError> {
-        let api = R::API;
-        let version = self.versions.version_of(api).ok_or(RequestError::UnsupportedApi { api: api.name })?;
+        let started = self.start_call(request).await?;
+        self.finish_call::<R>(started).await
+    }
+
+    /// Waits for the request's turn and gives it its place: requests leave in the order in which this returns.
+    pub(crate) async fn start_call<R: Request>(&self, request: &R) -> Result<Started, RequestError> {
+        let version = self.version_of::<R>()?;
+        let turn = self.turn().await?;
+        self.send(request, version, turn, true)
+    }
+
+    /// The answer to a request that was started here.
+    pub(crate) async fn finish_call<R: Request>(
+        &self,
+        started: Started,
+    ) -> Result<R::Response, RequestError> {
+        let (api, version) = (R::API, started.version);
         let unreadable = |cause| RequestError::Unreadable { api: api.name, cause };
-        let mut reader = Reader::new(self.exchange(request, version).await?);
+        let mut reader = Reader::new(self.answer_to(started).await?);
         frame::decode_response_header(&mut reader, api, version).map_err(unreadable)?;
         <R::Response as Message>::decode(&mut reader, version).map_err(unreadable)
+    }
+
+    /// Sends a request that has no answer: a Produce with `acks` 0. Completes once it has left.
+    pub(crate) async fn send_unanswered<R: Request>(&self, request: &R) -> Result<(), RequestError> {
+        let version = self.version_of::<R>()?;
+        let turn = self.turn().await?;
+        let started = self.send(request, version, turn, false)?;
+        self.answer_to(started).await.map(|_nothing| ())
+    }
+
+    fn version_of<R: Request>(&self) -> Result<i16, RequestError> {
+        self.versions.version_of(R::API).ok_or(RequestError::UnsupportedApi { api: R::API.name })
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| RequestError::Disconnected)
     }
 
     async fn negotiate(&self) -> Result<BrokerVersions, RequestError> {
@@ -107,7 +152,8 @@ impl Connection {
         };
         let mut version = api_versions::API.served.last;
         loop {
-            let frame = self.exchange(&request, version).await?;
+            let turn = self.turn().await?;
+            let frame = self.answer_to(self.send(&request, version, turn, true)?).await?;
             let unreadable = |cause| RequestError::Unreadable { api: api_versions::API.name, cause };
             match negotiate::on_answer(frame, version).map_err(unreadable)? {
                 Negotiated::Versions(versions) => return Ok(versions),
@@ -119,14 +165,12 @@ impl Connection {
         }
     }
 
-    /// The frame that answers. The time-out counts from when the request's turn has come.
-    async fn exchange<R: Request>(&self, request: &R, version: i16) -> Result<Bytes, RequestError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| RequestError::Disconnected)?;
-        let answer = self.send(request, version, turn)?;
+    /// The frame that answers. The time-out counts from when the request's turn had come.
+    async fn answer_to(&self, started: Started) -> Result<Bytes, RequestError> {
         tokio::select! {
             biased;
-            answer = answer => answer.map_err(|_gone| RequestError::Disconnected),
-            () = self.clock.sleep(self.request_timeout) => {
+            answer = started.answer => answer.map_err(|_gone| RequestError::Disconnected),
+            () = self.clock.sleep_until(started.deadline) => {
                 // Later answers stand behind this one, so that the connection is of no use to anybody.
                 self.close();
                 Err(RequestError::TimedOut { after: self.request_timeout })
@@ -141,18 +185,23 @@ impl Connection {
         request: &R,
         version: i16,
         turn: OwnedSemaphorePermit,
-    ) -> Result<oneshot::Receiver<Bytes>, RequestError> {
+        is_answered: bool,
+    ) -> Result<Started, RequestError> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(RequestError::Disconnected);
         }
         let correlation = waiting.next_correlation;
         let frame = frame::encode_request(request, version, correlation, Some(self.client_id.clone()))?;
-        self.frames.try_send(frame).map_err(|_gone| RequestError::Disconnected)?;
+        let (sender, answer) = oneshot::channel();
+        let (asked, unanswered) = match is_answered {
+            true => (Some(Asked { correlation, answer: sender, _turn: turn }), None),
+            false => (None, Some((sender, turn))),
+        };
+        self.frames.try_send(Leaving { frame, unanswered }).map_err(|_gone| RequestError::Disconnected)?;
         waiting.next_correlation = correlation.wrapping_add(1);
-        let (answer, receiver) = oneshot::channel();
-        waiting.queue.push_back(Asked { correlation, answer, _turn: turn });
-        Ok(receiver)
+        waiting.queue.extend(asked);
+        Ok(Started { version, deadline: self.clock.now().after(self.request_timeout), answer })
     }
 
     fn close(&self) {
@@ -178,10 +227,10 @@ impl Waiting {
 
 async fn write(
     mut writer: Box<dyn ConnectionWriter>,
-    mut frames: mpsc::Receiver<Vec<FramePiece>>,
+    mut frames: mpsc::Receiver<Leaving>,
     waiting: Arc<Mutex<Waiting>>,
 ) {
-    while let Some(frame) = frames.recv().await {
+    while let Some(Leaving { frame, unanswered }) = frames.recv().await {
         let pieces = frame.into_iter().filter_map(|piece| match piece {
             FramePiece::Bytes(bytes) => Some(bytes),
             // Only a fetch's answer has file ranges.
@@ -190,6 +239,10 @@ async fn write(
         if writer.write_all(&pieces.collect::<Vec<_>>()).await.is_err() {
             waiting.lock().close();
             return;
+        }
+        if let Some((sent, _turn)) = unanswered {
+            // Whoever asked may not be interested any more.
+            let _unheard = sent.send(Bytes::new());
         }
     }
 }

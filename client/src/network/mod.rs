@@ -2,7 +2,7 @@
 
 mod arriving;
 pub(crate) mod backoff;
-mod connection;
+pub(crate) mod connection;
 mod negotiate;
 pub(crate) mod pool;
 #[cfg(test)]

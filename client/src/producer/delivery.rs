@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use ottla_protocol::types::{Offset, PartitionIndex};
 use parking_lot::Mutex;
 
+use super::accumulator::{Outcome, Part};
 use super::error::ProduceError;
 use super::record::RecordMetadata;
 
@@ -36,29 +37,6 @@ struct State {
     wakers: Vec<Waker>,
 }
 
-/// Some records of a batch, by their places in the batch as it was first filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) first: u32,
-    pub(crate) count: u32,
-}
-
-/// What became of some records of a batch.
-#[derive(Debug, Clone)]
-pub(crate) enum Outcome {
-    /// Written, the first at this offset.
-    Written {
-        /// Unknown where it is negative.
-        base_offset: Offset,
-        /// The broker's time, where the topic stamps it.
-        log_append_time: Option<i64>,
-    },
-    /// The same for all.
-    Failed(ProduceError),
-    /// Refused because of these records, by their places; each with the broker's own words.
-    RefusedFor(ProduceError, Arc<[(u32, Option<String>)]>),
-}
-
 impl Completion {
     pub(crate) fn new(topic: Arc<str>, partition: PartitionIndex) -> Completion {
         Completion { topic, partition, state: Mutex::default() }
@@ -75,14 +53,29 @@ impl Completion {
     }
 
     /// The delivery of the record at this place.
-    pub(crate) fn delivery(self: &Arc<Self>, place: u32, timestamp: i64) -> Delivery {
-        Delivery { completion: Arc::clone(self), place, timestamp, waker: None }
+    pub(crate) fn delivery(self: Arc<Self>, place: u32, timestamp: i64) -> Delivery {
+        Delivery { completion: self, place, timestamp, waker: None }
     }
 }
 
-impl Part {
-    fn contains(self, place: u32) -> bool {
-        place >= self.first && place - self.first < self.count
+/// Completes when all records of a part have their outcome.
+pub(crate) struct Settled {
+    pub(crate) completion: Arc<Completion>,
+    pub(crate) part: Part,
+}
+
+impl Future for Settled {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.completion.state.lock();
+        // A part that was split is settled by its halves, or by theirs.
+        let ours = state.parts.iter().filter(|(part, _)| self.part.contains(part.first));
+        if ours.map(|(part, _)| part.count).sum::<u32>() >= self.part.count {
+            return Poll::Ready(());
+        }
+        state.wakers.push(context.waker().clone());
+        Poll::Pending
     }
 }
 

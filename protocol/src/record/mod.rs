@@ -32,7 +32,7 @@ mod views;
 
 pub use attributes::{Attributes, Codec, TimestampType};
 pub use batch::{Batch, BatchSlice, Batches, Front, NextBatch, front};
-pub use builder::{BatchBuilder, NewRecord};
+pub use builder::{BatchBuilder, NewRecord, with_producer};
 pub use compression::{Compression, DecompressError};
 pub use header::{BatchError, BatchHeader, HEADER_BYTES};
 pub use layout::RecordFault;

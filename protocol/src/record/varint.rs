@@ -20,3 +20,10 @@ pub(super) fn put_varint(to: &mut Vec<u8>, number: i64) {
     }
     to.push(bits as u8);
 }
+
+/// How many bytes [`put_varint`] writes.
+pub(super) fn varint_bytes(number: i64) -> usize {
+    let bits = ((number << 1) ^ (number >> 63)) as u64;
+    let significant = 64 - (bits | 1).leading_zeros() as usize;
+    significant.div_ceil(7)
+}
