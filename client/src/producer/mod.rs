@@ -87,8 +87,9 @@ impl Producer {
     /// accepted nothing; records that one task sends to a partition keep their order.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivery, ProduceError> {
         let shared = &*self.handle.shared;
-        let headers: SmallVec<[(&[u8], Option<&[u8]>); 4]> =
-            record.headers.iter().map(|header| (header.key.as_bytes(), header.value)).collect();
+        let headers = record.headers.iter().map(|header| (header.key.as_bytes(), header.value));
+        // Few records have more headers than this, and these cost no allocation.
+        let headers: SmallVec<[_; 4]> = headers.collect();
         let timestamp = record.timestamp.unwrap_or_else(|| shared.cluster.runtime.clock.wall().0);
         let Record { key, value, .. } = record;
         let sent = NewRecord { timestamp, key, value, headers: &headers };
