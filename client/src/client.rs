@@ -50,11 +50,6 @@ impl Client {
         Admin::new(Arc::clone(&self.cluster))
     }
 
-    #[cfg(test)]
-    pub(crate) fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
     /// A producer of its own: it shares neither connections nor batches with others, so that nothing of theirs keeps
     /// its records waiting.
     pub fn producer(&self, config: ProducerConfig) -> Result<Producer, InvalidConfig> {
