@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ottla_protocol::types::{Offset, TopicId};
@@ -93,9 +93,12 @@ pub struct LogFiles {
     published: Arc<PublishedLog>,
     /// Those that may still be written or synced, by base offset.
     writable: Vec<Writable>,
-    /// Has a permit once the directory is there, and is closed if it can't be made. The first segment can be full before
-    /// that, and what a roll writes has to wait.
+    /// Has a permit once the directory and the first segment in it are there, and is closed if they can't be made. That
+    /// segment can be full before, and what a roll writes has to wait.
     directory_made: Arc<Semaphore>,
+    /// Whether the first segment's name is durable for certain. A later one must not outlive it: a log that begins with
+    /// a later segment looks like one that retention has shortened.
+    first_name_durable: Arc<AtomicBool>,
     /// Everything under way holds a clone.
     under_way: UnderWay,
     all_done: mpsc::Receiver<Infallible>,
@@ -120,6 +123,7 @@ impl LogFiles {
         let under_way = UnderWay { held };
         let writable = Vec::new();
         let directory_made = Arc::new(Semaphore::new(1));
+        let first_name_durable = Arc::new(AtomicBool::new(true));
         LogFiles {
             context,
             directory,
@@ -128,6 +132,7 @@ impl LogFiles {
             published,
             writable,
             directory_made,
+            first_name_durable,
             under_way,
             all_done,
         }
@@ -204,29 +209,39 @@ impl LogFiles {
         let segment = Arc::new(Segment::fresh(Arc::clone(&self.directory), base, self.policy));
         self.add_active(Arc::clone(&segment), 0, 0);
         self.published.publish_view(self.published.view().with(Arc::clone(&segment)));
-        let metadata = new_directory.then(|| Bytes::from(encode_partition_metadata(self.topic_id)));
-        let made = Arc::new(Semaphore::new(usize::from(!new_directory)));
-        let tell_made = Arc::clone(&made);
-        self.run("new segment", LogEvent::SegmentCreated { base }, sink, async move |disk, directory| {
-            if let Some(metadata) = metadata {
-                let result = make_directory(&disk, &directory, metadata).await;
-                if result.is_err() {
-                    tell_made.close();
-                }
-                result?;
-                tell_made.add_permits(1);
-            }
-            let path = segment.path(FileKind::Log);
-            // A file of that name can only be one that a crash left empty, or whose tail recovery cut off as a whole.
-            let opened = disk.open_wait(&path, OpenMode::Create).await;
-            let file =
-                opened.map_err(|error| StorageFailure::new(format!("create {}", path.display()), &error))?;
-            segment.set_file(file);
-            Ok(())
-        });
         if new_directory {
-            self.directory_made = made;
+            self.create_first(segment, sink);
+            return;
         }
+        let first_name_durable = Arc::clone(&self.first_name_durable);
+        self.run("new segment", LogEvent::SegmentCreated { base }, sink, async move |disk, directory| {
+            if !first_name_durable.load(Ordering::Acquire) {
+                sync_directory(&disk, &directory).await?;
+                first_name_durable.store(true, Ordering::Release);
+            }
+            create_file(&disk, &segment).await
+        });
+    }
+
+    /// Makes the directory and the first segment in it.
+    fn create_first(&mut self, segment: Arc<Segment>, sink: &EventSink) {
+        let metadata = Bytes::from(encode_partition_metadata(self.topic_id));
+        let made = Arc::new(Semaphore::new(0));
+        let tell_made = Arc::clone(&made);
+        let event = LogEvent::SegmentCreated { base: segment.base() };
+        self.run("new log", event, sink, async move |disk, directory| {
+            let mut result = make_directory(&disk, &directory, metadata).await;
+            if result.is_ok() {
+                result = create_file(&disk, &segment).await;
+            }
+            match &result {
+                Ok(()) => tell_made.add_permits(1),
+                Err(_) => tell_made.close(),
+            }
+            result
+        });
+        self.directory_made = made;
+        self.first_name_durable = Arc::new(AtomicBool::new(false));
     }
 
     fn write(&self, base: Offset, position: u64, parts: Vec<Bytes>, sink: &EventSink) {
@@ -425,6 +440,15 @@ fn retired_names(directory: &Path, base: Offset, kind: FileKind) -> (PathBuf, Pa
 
 fn outcome(result: io::Result<()>) -> Result<(), io::ErrorKind> {
     result.map_err(|error| error.kind())
+}
+
+async fn create_file(disk: &DiskRef, segment: &Segment) -> Result<(), StorageFailure> {
+    let path = segment.path(FileKind::Log);
+    // A file of that name can only be one that a crash left empty, or whose tail recovery cut off as a whole.
+    let opened = disk.open_wait(&path, OpenMode::Create).await;
+    let file = opened.map_err(|error| StorageFailure::new(format!("create {}", path.display()), &error))?;
+    segment.set_file(file);
+    Ok(())
 }
 
 async fn make_directory(disk: &DiskRef, directory: &Path, metadata: Bytes) -> Result<(), StorageFailure> {

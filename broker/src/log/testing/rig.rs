@@ -129,7 +129,19 @@ impl Rig {
         self.settle_watched(|_| ()).await;
     }
 
-    /// The same; `watch` sees the log after each event.
+    /// Goes on for that many events, or until nothing is under way.
+    pub(in crate::log) async fn settle_some(&mut self, events: u64) {
+        self.carry_out();
+        for _event in 0..events {
+            if self.outstanding == 0 {
+                return;
+            }
+            self.next_event().await;
+            self.carry_out();
+        }
+    }
+
+    /// Like [`Rig::settle`]; `watch` sees the log after each event.
     pub(in crate::log) async fn settle_watched(&mut self, mut watch: impl FnMut(&Rig)) {
         self.carry_out();
         while self.outstanding > 0 {

@@ -1,9 +1,10 @@
 //! What recovery does with an end that a crash tore: cut anywhere, followed by garbage or by zeros.
 
 use ottla_protocol::types::{LeaderEpoch, Offset};
-use ottla_runtime::simulated::Machine;
+use ottla_runtime::simulated::{Crash, Machine, Simulation};
 
 use super::on_machine;
+use crate::config::{FlushPolicy, TopicConfig};
 use crate::log::ends::EndPlace;
 use crate::log::recovery::{RecoverError, Recovered};
 use crate::log::safe_ends::PartitionEnds;
@@ -147,6 +148,35 @@ fn later_segments_go_with_a_torn_one() {
     });
 }
 
+/// Segments that were begun before any sync: a power cut may take the name of each.
+#[test]
+fn a_power_cut_leaves_no_log_without_its_first_segment() {
+    let mut rolled = 0;
+    for seed in 0..3_000 {
+        let simulation = Simulation::new(seed);
+        let machine = simulation.machine("node");
+        machine.disk().write("data/lock", Vec::new());
+        simulation.block_on(async {
+            let config = TopicConfig { flush_policy: FlushPolicy::Os, ..config() };
+            let mut rig = Rig::fresh(&machine, config).await;
+            for _batch in 0..14 {
+                rig.append(&produced(&[1_000], 300, None)).expect("it can be appended");
+            }
+            rig.carry_out();
+            rig.settle_some(simulation.rng().below(6)).await;
+        });
+        machine.crash(Crash::PowerCut);
+        machine.restart();
+        simulation.block_on(async {
+            let rig = Rig::after_crash(&machine, config(), None).await.expect("it can be recovered");
+            let ends = rig.log.core.ends();
+            assert_eq!((ends.log_start, rig.log.core.damage()), (Offset(0), None), "seed {seed}");
+            rolled += usize::from(rig.log.core.segments().count() > 1);
+        });
+    }
+    assert!(rolled > 10, "later segments were often kept: {rolled}");
+}
+
 #[test]
 fn nothing_below_the_safe_end_is_ever_cut() {
     let ends = ends();
@@ -199,7 +229,7 @@ fn old_messages_and_other_topics_are_refused_by_name() {
 #[test]
 fn bytes_of_any_kind_end_in_a_prefix_of_the_log() {
     let whole = log_bytes(0, &RECORDS);
-    for seed in 0..300 {
+    for seed in 0..3_000 {
         on_machine(seed, async |machine| {
             let mut rng = ottla_runtime::Rng::seeded(seed);
             let mut bytes = whole.clone();
