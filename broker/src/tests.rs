@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::join3;
-use ottla_protocol::api::Request;
+use ottla_protocol::api::{Message, Request};
 use ottla_protocol::api::api_versions::ApiVersionsRequest;
 use ottla_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsRequestTopic};
 use ottla_protocol::api::delete_topics::DeleteTopicsRequest;
 use ottla_protocol::api::fetch::{FetchRequest, FetchRequestPartition, FetchRequestTopic};
-use ottla_protocol::api::produce::{ProduceRequest, ProduceRequestPartition, ProduceRequestTopic};
-use ottla_protocol::frame::encode_request;
+use ottla_protocol::api::produce::{
+    ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponse,
+};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::frame::{decode_response_header, encode_request};
 use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
-use ottla_protocol::wire::{FramePiece, Str};
+use ottla_protocol::wire::{FramePiece, Reader, Str};
 use ottla_runtime::Connection;
 use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::simulated::{DiskLatency, Machine, Simulation};
@@ -74,12 +77,28 @@ impl Client {
 
     /// The correlation id of the next answer; nothing if the connection ends.
     async fn answer(&mut self) -> Option<i32> {
+        let frame = self.frame().await?;
+        Some(i32::from_be_bytes(frame[..4].try_into().unwrap()))
+    }
+
+    /// The next answer, whole; nothing if the connection ends.
+    async fn frame(&mut self) -> Option<Bytes> {
         let mut size = BytesMut::new();
         self.connection.reader.read_exact(&mut size, 4).await.ok()?;
         let size = u32::from_be_bytes(size[..].try_into().unwrap()) as usize;
         let mut body = BytesMut::new();
         self.connection.reader.read_exact(&mut body, size).await.ok()?;
-        Some(i32::from_be_bytes(body[..4].try_into().unwrap()))
+        Some(body.freeze())
+    }
+
+    /// What the answer to a Produce says of its one partition: the error code and the base offset.
+    async fn produced(&mut self) -> (ErrorCode, i64) {
+        let frame = self.frame().await.expect("an answer");
+        let mut reader = Reader::new(frame);
+        decode_response_header(&mut reader, ProduceRequest::API, 9).unwrap();
+        let answer = ProduceResponse::decode(&mut reader, 9).unwrap();
+        let row = &answer.responses[0].partition_responses[0];
+        (ErrorCode::from_code(row.error_code).unwrap(), row.base_offset)
     }
 
     /// All answers until the connection ends.
@@ -203,6 +222,32 @@ fn requests_before_one_that_is_no_request_are_answered_and_none_behind_it() {
         client.send(&produce(0, None), 9).await;
         client.send(&produce(-1, batch()), 9).await;
         assert_eq!(client.answers().await, [1]);
+        broker.stop().await;
+    });
+}
+
+#[test]
+fn produce_that_is_not_safe_in_time_says_so_and_is_in_the_log_all_the_same() {
+    let world = World::new();
+    world.simulation.block_on(async {
+        let broker = world.broker().await;
+        let clock = world.machine.runtime().clock;
+        let mut client = world.connect().await;
+        client.create_topic().await;
+        world.machine.disk().set_latency(DiskLatency {
+            sync: Duration::from_secs(4)..Duration::from_secs(5),
+            ..DiskLatency::default()
+        });
+        let began = clock.now();
+        client.send(&ProduceRequest { timeout_ms: 500, ..produce(-1, batch()) }, 9).await;
+        assert_eq!(client.produced().await, (ErrorCode::RequestTimedOut, -1));
+        let waited = clock.now().since(began);
+        assert!((500..1_000).contains(&waited.as_millis()), "{waited:?}");
+        // Nobody waits for the disk where nobody asked for it.
+        client.send(&ProduceRequest { timeout_ms: 500, ..produce(1, batch()) }, 9).await;
+        assert_eq!(client.produced().await, (ErrorCode::None, 1), "behind the one that was late");
+        client.send(&produce(-1, batch()), 9).await;
+        assert_eq!(client.produced().await, (ErrorCode::None, 2));
         broker.stop().await;
     });
 }
