@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::join3;
-use ottla_protocol::api::{Message, Request};
 use ottla_protocol::api::api_versions::ApiVersionsRequest;
 use ottla_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsRequestTopic};
 use ottla_protocol::api::delete_topics::DeleteTopicsRequest;
@@ -13,6 +12,7 @@ use ottla_protocol::api::fetch::{FetchRequest, FetchRequestPartition, FetchReque
 use ottla_protocol::api::produce::{
     ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponse,
 };
+use ottla_protocol::api::{Message, Request};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::frame::{decode_response_header, encode_request};
 use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
