@@ -5,10 +5,21 @@
 //! configuration is wrong.
 
 mod bench;
+mod cluster;
+mod completions;
 mod dump;
 mod logging;
+mod moment;
 mod observe;
+mod output;
+mod produce;
+mod progress;
 mod serve;
+mod similar;
+mod table;
+mod tail;
+mod text;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -29,11 +40,25 @@ struct Arguments {
 enum Subcommands {
     /// Start a broker
     Serve(serve::ServeArguments),
+    /// Create, list, describe and delete topics
+    Topic(topic::TopicArguments),
+    /// Send what is read, a record for each line
+    Produce(produce::ProduceArguments),
+    /// Print the records of a topic, and follow it
+    Tail(tail::TailArguments),
     /// Show what the files of a log hold, and check them
     Dump(dump::DumpArguments),
     /// Measure a broker, and this machine
     Bench(bench::BenchArguments),
+    /// Print a script that teaches a shell to complete this command
+    Completions(completions::CompletionsArguments),
+    /// What a word may become; for those scripts
+    #[command(hide = true)]
+    Complete(completions::CompleteArguments),
 }
+
+/// What every command's help says at its end.
+const EXIT_CODES: &str = "Exit codes: 0 it went well, 1 it failed, 2 the command line is wrong.";
 
 /// Why a command ended without having done its work.
 #[derive(Debug)]
@@ -42,17 +67,34 @@ enum Failure {
     Usage(String),
     /// Anything else: exit code 1.
     Failed(String),
+    /// Whoever read the output has seen enough: exit code 0, and not a word.
+    NobodyReads,
+}
+
+impl Failure {
+    /// What it says.
+    fn into_text(self) -> String {
+        match self {
+            Failure::Usage(text) | Failure::Failed(text) => text,
+            Failure::NobodyReads => String::new(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
     // clap ends the process by itself for --help (0) and for a wrong command line (2).
     let outcome = match Arguments::parse().command {
         Subcommands::Serve(arguments) => serve::run(arguments),
+        Subcommands::Topic(arguments) => topic::run(arguments),
+        Subcommands::Produce(arguments) => produce::run(arguments),
+        Subcommands::Tail(arguments) => tail::run(arguments),
         Subcommands::Dump(arguments) => dump::run(arguments),
         Subcommands::Bench(arguments) => bench::run(arguments),
+        Subcommands::Completions(arguments) => completions::run(arguments),
+        Subcommands::Complete(arguments) => completions::complete(arguments),
     };
     let (text, code) = match outcome {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::NobodyReads) => return ExitCode::SUCCESS,
         Err(Failure::Failed(text)) => (text, ExitCode::from(1)),
         Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
     };

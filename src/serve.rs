@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::Failure;
+use crate::cluster::DEFAULT_PORT;
 use crate::logging::{self, LogFormat};
 use crate::observe::{HttpListen, Observation};
 
@@ -149,8 +150,14 @@ fn introduce(broker: &Broker, policy: FlushPolicy) {
         } else {
             address.to_string()
         };
+        let server = if address.port() == DEFAULT_PORT {
+            String::new()
+        } else {
+            format!(" --bootstrap-server {near}")
+        };
         info!(
-            "a new data directory; try:  kcat -b {near} -t first -P   and then   kcat -b {near} -t first -C"
+            "a new data directory; try:  ottla topic create first{server}   then   ottla produce first{server}   and \
+             ottla tail first{server}"
         );
     }
 }

@@ -183,7 +183,7 @@ fn the_first_start_says_what_a_newcomer_needs() {
     let address = broker.address();
     assert!(WireClient::connect(address).is_served());
     let said = ottla_testkit::wait::wait_for("it has introduced itself", crate::bed::PATIENCE, || {
-        Some(broker.said()).filter(|said| said.contains("kcat"))
+        Some(broker.said()).filter(|said| said.contains("ottla produce"))
     });
     for word in [&address.to_string(), &data.display().to_string(), "until the record is on disk"] {
         assert!(said.contains(word), "{word}: {said}");
@@ -194,7 +194,7 @@ fn the_first_start_says_what_a_newcomer_needs() {
     let said = ottla_testkit::wait::wait_for("it has said what acks mean", crate::bed::PATIENCE, || {
         Some(broker.said()).filter(|said| said.contains("ottla.flush.policy=os"))
     });
-    assert!(!said.contains("kcat"), "only the first start does: {said}");
+    assert!(!said.contains("ottla produce"), "only the first start does: {said}");
 }
 
 #[test]
