@@ -1,0 +1,10 @@
+//! The commands as processes, against a broker that is one too: what they print, how they end, and what they say about
+//! each mistake.
+
+mod bed;
+
+mod data_set;
+mod mistakes;
+mod produce;
+mod tail;
+mod topic;
