@@ -49,7 +49,7 @@ pub(crate) struct ProduceArguments {
     #[arg(long, value_enum, value_name = "CODEC", default_value_t = CodecName::None)]
     compression: CodecName,
     /// When a record counts as written: 0 when it is sent, 1 when the leader has it, all when every replica in sync has it
-    #[arg(long, value_enum, value_name = "ACKS", default_value_t = AcksName::All)]
+    #[arg(long, value_enum, value_name = "ACKS", default_value_t = AcksName::All, allow_hyphen_values = true)]
     acks: AcksName,
     /// Send each of these files as one record, instead of the lines of standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
