@@ -115,6 +115,7 @@ fn decisions_know_no_runtime_clock_file_or_socket() {
         .iter()
         .flat_map(|name| decision_files(&source.join(name)))
         .collect();
+    files.push(source.join("health.rs"));
     // The configuration and the codec are pure as a whole.
     for folder in [source.join("config"), root().join("protocol/src")] {
         files.extend(rust_files(&folder).into_iter().filter(|file| !is_test_file(file)));

@@ -154,6 +154,30 @@ fn a_disk_that_fails_is_the_end_of_it() {
 }
 
 #[test]
+fn brokers_of_one_process_share_their_metrics() {
+    let (simulation, recorder) = (Simulation::new(6), Recorder::default());
+    let budgets = |statuses: &[BrokerStatus]| {
+        statuses.iter().for_each(BrokerStatus::update_gauges);
+        ottla_testkit::http::sample(&recorder.render(), "ottla_request_budget_limit_bytes")
+    };
+    metrics::with_local_recorder(&recorder, || {
+        simulation.block_on(async {
+            let mut brokers = Vec::new();
+            let mut statuses = Vec::new();
+            for name in ["a", "b", "c"] {
+                let broker = Broker::start(config(), 1000, simulation.machine(name).runtime()).await.unwrap();
+                statuses.push(broker.status().clone());
+                brokers.push(broker);
+            }
+            let one = f64::from(64 << 20);
+            assert_eq!(budgets(&statuses), Some(3.0 * one));
+            brokers.pop().unwrap().stop().await;
+            assert_eq!(budgets(&statuses), Some(2.0 * one), "what has stopped has no part in it");
+        });
+    });
+}
+
+#[test]
 fn clients_that_say_nothing_or_read_nothing_are_cut_off() {
     let world = World::new();
     world.simulation.block_on(async {

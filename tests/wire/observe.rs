@@ -99,6 +99,77 @@ fn connections_are_counted_by_how_they_end() {
 }
 
 #[test]
+fn what_was_written_and_what_retention_took_add_up() {
+    if is_peer() {
+        return;
+    }
+    let bed =
+        Bed::with(|command| command.http_listen("127.0.0.1:0").set("log.retention.check.interval.ms", 20));
+    let http = bed.process().http_address().expect("it says where");
+    let configs = [("segment.bytes", "1048576"), ("retention.bytes", "1000000"), ("retention.ms", "-1")];
+    let topic = bed.topic(1, &configs);
+    let mut client = bed.client();
+    let id = producer_id(&mut client);
+    for number in 0..20 {
+        let sent = batch([record("x".repeat(300_000))]).of_producer(id, 0, number);
+        append(&mut client, &topic, &sent);
+        // Sent again, it is not appended again.
+        append(&mut client, &topic, &sent);
+    }
+    wait_for("what is left is what was written without what was taken", PATIENCE, || {
+        let text = get(http, "/metrics").body;
+        let value = |name: &str| sample(&text, name).unwrap_or(0.0);
+        let taken = value("ottla_log_deleted_bytes_total");
+        let left = value("ottla_log_appended_bytes_total") - taken;
+        (4e6 < taken && value("ottla_log_size_bytes") == left).then_some(())
+    });
+    let text = get(http, "/metrics").body;
+    let value = |name: &str| sample(&text, name).unwrap_or_else(|| panic!("{name} in\n{text}"));
+    assert_eq!(value("ottla_log_appended_batches_total"), 20.0);
+    assert_eq!(value("ottla_log_duplicate_batches_total"), 20.0);
+    assert!(5.0 <= value("ottla_log_segments_deleted_total{reason=\"size\"}"));
+    assert_eq!(fetch(&mut client, FETCH, &topic, 0, 19).error_code, 0);
+    let text = get(http, "/metrics").body;
+    assert!(sample(&text, "ottla_fetch_record_bytes_total{path=\"sendfile\"}") > Some(300_000.0), "{text}");
+}
+
+#[test]
+fn recovery_and_damage_are_counted() {
+    if is_peer() {
+        return;
+    }
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let start = || {
+        let broker = command(place.path()).http_listen("127.0.0.1:0").start();
+        let http = broker.http_address().expect("it says where");
+        (WireClient::connect(broker.address()), broker, http)
+    };
+    let (mut client, broker, _) = start();
+    let name = crate::bed::fresh_name();
+    crate::bed::create_topic(&mut client, &name, 1, &[]);
+    let topic = crate::bed::Topic { id: crate::bed::topic_id(&mut client, &name), name };
+    append(&mut client, &topic, &batch([record("what is kept")]));
+    broker.kill();
+
+    let (_client, broker, http) = start();
+    reaches(http, "ottla_recovery_logs_total", 1.0);
+    reaches(http, "ottla_recovery_pending_logs", 0.0);
+    reaches(http, "ottla_recovery_cut_bytes_total", 0.0);
+    assert!(sample(&get(http, "/metrics").body, "ottla_recovery_read_bytes_total") > Some(60.0));
+    assert!(broker.stop().success());
+
+    let log = place.path().join(format!("{}-0", topic.name)).join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log is there");
+    *bytes.last_mut().expect("it has records") ^= 1;
+    std::fs::write(&log, bytes).expect("it can be written");
+    let (mut client, _broker, http) = start();
+    assert_eq!(fetch(&mut client, FETCH, &topic, 0, 0).error_code, 56);
+    reaches(http, "ottla_damage_found_total", 1.0);
+    reaches(http, "ottla_request_errors_total{api=\"Fetch\",error=\"KAFKA_STORAGE_ERROR\"}", 1.0);
+    assert_eq!(get(http, "/health/ready").status, 200, "one damaged log is no reason to send nobody here");
+}
+
+#[test]
 fn a_long_poll_shows_while_it_waits() {
     if is_peer() {
         return;
