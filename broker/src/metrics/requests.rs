@@ -1,6 +1,7 @@
 //! Requests by API, counted on every connection through handles made at start: a few additions each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 use ottla_protocol::api::ApiKey;
@@ -66,6 +67,8 @@ pub(crate) struct RequestTally {
     response_bytes: u64,
     /// Produce requests that were answered and not timed.
     untimed: u64,
+    /// What the last one took that was timed.
+    last_took: Duration,
 }
 
 /// A request that has arrived and is not answered yet.
@@ -81,7 +84,14 @@ const _: () = assert!(ApiKey::Produce.code() == 0, "the first of all APIs");
 
 impl RequestTally {
     pub(crate) fn new(metrics: Arc<RequestMetrics>) -> RequestTally {
-        RequestTally { metrics, requests: 0, request_bytes: 0, response_bytes: 0, untimed: 0 }
+        RequestTally {
+            metrics,
+            requests: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            untimed: 0,
+            last_took: Duration::ZERO,
+        }
     }
 
     /// A request is there whole, as `bytes` behind its size field; other Produce requests wait, or not.
@@ -119,16 +129,26 @@ impl RequestTally {
         }
         match asked.at {
             None => self.untimed += 1,
+            Some(at) if asked.place != PRODUCE_PLACE => api.duration.record(clock.now().since(at)),
             Some(at) => {
-                let count =
-                    if asked.place == PRODUCE_PLACE { std::mem::take(&mut self.untimed) + 1 } else { 1 };
-                api.duration.record_many(clock.now().since(at), usize::try_from(count).unwrap_or(usize::MAX));
+                self.last_took = clock.now().since(at);
+                self.untimed += 1;
+                self.record_durations();
             }
         }
     }
 
+    /// The last one that was timed stands for those that were not.
+    fn record_durations(&mut self) {
+        let count = usize::try_from(std::mem::take(&mut self.untimed)).unwrap_or(usize::MAX);
+        self.metrics.api(PRODUCE_PLACE).duration.record_many(self.last_took, count);
+    }
+
     /// All counters hear of what was added up.
     pub(crate) fn flush(&mut self) {
+        if 0 < self.untimed {
+            self.record_durations();
+        }
         if self.requests == 0 && self.response_bytes == 0 {
             return;
         }
