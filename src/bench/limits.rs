@@ -157,6 +157,7 @@ pub(crate) fn raw_syncs(path: &Path, appended: &[u8], until: Until, progress: &P
             done.requests += 1;
             done.bytes += appended.len() as u64;
             progress.count(appended.len() as u64);
+            progress.check_interrupted()?;
         }
         done.latencies = latencies;
         Ok(done)

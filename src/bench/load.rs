@@ -134,6 +134,7 @@ pub(crate) fn run(lanes: &[Lane<'_>], pace: Pace, progress: &Progress) -> Result
         for thread in threads {
             all.add(&thread.join().map_err(|_| anyhow!("a connection's thread panicked"))??);
         }
+        progress.check_interrupted()?;
         Ok(all)
     })
 }
@@ -164,7 +165,7 @@ impl<'a> Connection<'a> {
             Until::Count(count) => sent >= count,
             Until::Elapsed(duration) => self.began.elapsed() >= duration,
         };
-        by_itself || self.failed.load(Ordering::Relaxed)
+        by_itself || self.failed.load(Ordering::Relaxed) || self.progress.is_interrupted()
     }
 
     fn closed_loop(&self, mut wire: Wire) -> Result<Done> {
@@ -268,7 +269,7 @@ impl<'a> Connection<'a> {
             Until::Count(count) => sent >= count,
             Until::Elapsed(duration) => self.began + duration <= due,
         };
-        by_itself || self.failed.load(Ordering::Relaxed)
+        by_itself || self.failed.load(Ordering::Relaxed) || self.progress.is_interrupted()
     }
 }
 

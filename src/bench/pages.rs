@@ -63,7 +63,7 @@ impl WarmPages {
 
 fn touch(file: &File, next: &AtomicU64, until: Instant, progress: &Progress) -> Result<()> {
     let mut buffer = vec![0; PIECE];
-    while Instant::now() < until && free_memory()? > UNTOUCHED {
+    while Instant::now() < until && !progress.is_interrupted() && free_memory()? > UNTOUCHED {
         for _ in 0..64 {
             file.read_exact_at(&mut buffer, next.fetch_add(PIECE as u64, Ordering::Relaxed))?;
             progress.count(PIECE as u64);

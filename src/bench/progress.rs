@@ -1,4 +1,5 @@
-//! How far a load is, on standard error: one line that changes on a terminal, a line now and then elsewhere.
+//! How far a load is, on standard error: one line that changes on a terminal, a line now and then elsewhere. And whether
+//! the user has seen enough: after Ctrl-C everything ends early, so that nothing is left behind.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, ensure};
 use parking_lot::Mutex;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How often it says something.
 const ON_A_TERMINAL: Duration = Duration::from_millis(500);
@@ -24,6 +27,7 @@ struct Shared {
     bytes: AtomicU64,
     requests: AtomicU64,
     is_over: AtomicBool,
+    is_interrupted: AtomicBool,
     speaker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -36,8 +40,11 @@ impl Progress {
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(false),
             speaker: Mutex::default(),
         }));
+        let listener = progress.clone();
+        thread::spawn(move || listener.wait_for_interrupts());
         if !is_quiet {
             let speaker = progress.clone();
             *progress.0.speaker.lock() = Some(thread::spawn(move || speaker.speak()));
@@ -63,6 +70,35 @@ impl Progress {
             let _unheard =
                 writeln!(stderr(), "{}{line}", if stderr().is_terminal() { "\r\x1b[K" } else { "" });
         }
+    }
+
+    /// Fails once the user has asked to stop.
+    pub(crate) fn check_interrupted(&self) -> Result<()> {
+        ensure!(!self.is_interrupted(), "interrupted");
+        Ok(())
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.is_interrupted.load(Ordering::Relaxed)
+    }
+
+    /// The first one is remembered, the second ends the process at once.
+    fn wait_for_interrupts(&self) -> Result<()> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        tokio.block_on(async {
+            let (mut interrupt, mut terminate) =
+                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if self.0.is_interrupted.swap(true, Ordering::Relaxed) {
+                    std::process::exit(1);
+                }
+                self.say("stopping; again to stop at once, and leave topics and files behind");
+            }
+        })
     }
 
     /// Stops speaking.
