@@ -14,7 +14,7 @@ use ottla_protocol::api::create_topics::{
 use ottla_protocol::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsRequestTopic};
 use ottla_protocol::api::fetch::FetchRequest;
 use ottla_protocol::api::list_offsets::{
-    ListOffsetsRequest, ListOffsetsRequestPartition, ListOffsetsRequestTopic,
+    ListOffsetsRequest, ListOffsetsRequestPartition, ListOffsetsRequestTopic, ListOffsetsResponsePartition,
 };
 use ottla_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use ottla_protocol::api::produce::ProduceRequest;
@@ -27,6 +27,10 @@ use super::wire::{Wire, error_name};
 
 /// How long a new topic may take to get its leaders.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Timestamps that stand for the ends of a partition.
+const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
 
 /// A connection for questions.
 pub(crate) struct Control {
@@ -132,12 +136,31 @@ impl Control {
             let leaders = self.leaders(topic.name)?;
             if let Some(leaders) =
                 leaders.filter(|leaders| leaders.len() as i64 == i64::from(topic.partitions))
+                && self.all_lead(topic.name, &leaders)?
             {
                 return Ok(leaders);
             }
             ensure!(began.elapsed() < PATIENCE, "topic {} got no leaders within {PATIENCE:?}", topic.name);
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Whether each leader knows that it is one: a broker may hear of that later than whoever asks who leads.
+    fn all_lead(&self, topic: &str, leaders: &Leaders) -> Result<bool> {
+        let mut by_address: BTreeMap<SocketAddr, Vec<i32>> = BTreeMap::new();
+        for (index, leader) in leaders {
+            by_address.entry(*leader).or_default().push(*index);
+        }
+        for (leader, partitions) in by_address {
+            let rows = self.list_offsets(&mut Wire::connect(leader)?, topic, &partitions, EARLIEST)?;
+            for row in rows {
+                let error = ErrorCode::from_code(row.error_code);
+                if error.is_some_and(|error| error != ErrorCode::None && error.is_retriable()) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
@@ -157,31 +180,42 @@ impl Control {
 
     /// Where a partition begins and ends, asked of its leader.
     pub(crate) fn offsets(&self, topic: &str, partition: i32, leader: SocketAddr) -> Result<(i64, i64)> {
-        const EARLIEST: i64 = -2;
-        const LATEST: i64 = -1;
-        let version = self.version_of::<ListOffsetsRequest>()?;
         let mut wire = Wire::connect(leader)?;
         let mut ask = |timestamp: i64| -> Result<i64> {
-            let partition = ListOffsetsRequestPartition {
-                partition_index: partition,
-                timestamp,
-                ..ListOffsetsRequestPartition::default()
-            };
-            let topic = ListOffsetsRequestTopic { name: Str::copy_of(topic), partitions: vec![partition] };
-            let request = ListOffsetsRequest {
-                replica_id: -1,
-                topics: vec![topic],
-                timeout_ms: 30_000,
-                ..ListOffsetsRequest::default()
-            };
-            let answer = wire.call(&request, version)?;
-            let row = answer.topics.first().and_then(|topic| topic.partitions.first());
+            let row = self.list_offsets(&mut wire, topic, &[partition], timestamp)?.pop();
             let row = row.context("an answer without the partition")?;
             ensure!(row.error_code == 0, "ListOffsets: {}", error_name(row.error_code));
             // Version 0 has a list instead.
             Ok(row.old_style_offsets.first().copied().unwrap_or(row.offset))
         };
         Ok((ask(EARLIEST)?, ask(LATEST)?))
+    }
+
+    fn list_offsets(
+        &self,
+        wire: &mut Wire,
+        topic: &str,
+        partitions: &[i32],
+        timestamp: i64,
+    ) -> Result<Vec<ListOffsetsResponsePartition>> {
+        let version = self.version_of::<ListOffsetsRequest>()?;
+        let partition = |index: &i32| ListOffsetsRequestPartition {
+            partition_index: *index,
+            timestamp,
+            ..ListOffsetsRequestPartition::default()
+        };
+        let topic = ListOffsetsRequestTopic {
+            name: Str::copy_of(topic),
+            partitions: partitions.iter().map(partition).collect(),
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![topic],
+            timeout_ms: 30_000,
+            ..ListOffsetsRequest::default()
+        };
+        let answer = wire.call(&request, version)?;
+        Ok(answer.topics.into_iter().flat_map(|topic| topic.partitions).collect())
     }
 }
 
