@@ -214,6 +214,10 @@ impl<D: Clone> Accumulator<D> {
         let make = |partition: &Partition<D>| deliver(&partition.topic, partition.index);
         let (batch, place) = target.push(now, record, need.fits, &self.settings, make);
         let (delivery, is_full) = (batch.delivery.clone(), !batch.is_open);
+        if !need.fits && self.partitions[slot].leader.is_none() {
+            // There may be one by now.
+            self.refreshing.on_stale(&self.partitions[slot].topic);
+        }
         if is_sticky && let Some(topic) = self.topics.get_mut(topic) {
             topic.sticky.on_appended(need.bytes);
         }
