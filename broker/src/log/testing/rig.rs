@@ -165,6 +165,7 @@ impl Rig {
     pub(in crate::log) async fn hibernate(mut self) -> SleepingLog {
         loop {
             if let Some(sleeping) = self.log.core.try_hibernate(self.clock.now()) {
+                self.log.files.finished().await;
                 return sleeping;
             }
             self.settle().await;
