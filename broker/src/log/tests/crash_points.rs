@@ -44,6 +44,9 @@ async fn workload(machine: &Machine, told: &RefCell<Told>) {
         rig.settle_watched(|rig| note(rig, told)).await;
         if number == 8 {
             let sleeping = rig.hibernate().await;
+            if !machine.is_up() {
+                return;
+            }
             // It fails only if the machine stopped meanwhile.
             let Ok(opened) = Rig::open(machine, config(), &sleeping).await else { return };
             rig = opened;
