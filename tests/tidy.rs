@@ -116,6 +116,9 @@ fn decisions_know_no_runtime_clock_file_or_socket() {
         .flat_map(|name| decision_files(&source.join(name)))
         .collect();
     files.push(source.join("health.rs"));
+    for folder in ["producer", "consumer"] {
+        files.extend(decision_files(&root().join("client/src").join(folder)));
+    }
     // The configuration and the codec are pure as a whole.
     for folder in [source.join("config"), root().join("protocol/src")] {
         files.extend(rust_files(&folder).into_iter().filter(|file| !is_test_file(file)));
