@@ -126,9 +126,42 @@ macro_rules! generate_field {
     };
 }
 
-/// What only whole messages have: decode and encode for callers.
+/// What only whole messages have, decode and encode for callers; and what only their parts have, a null.
 macro_rules! whole_message {
-    (part $name:ident) => {};
+    (part $name:ident) => {
+        impl Field for Option<$name> {
+            fn bytes_min(_: Version) -> usize {
+                1
+            }
+
+            fn read(reader: &mut Reader, version: Version) -> Result<Option<$name>, DecodeError> {
+                // Kafka takes any negative number for null.
+                if reader.i8()? < 0 { Ok(None) } else { Field::read(reader, version).map(Some) }
+            }
+
+            fn write(&self, writer: &mut FrameWriter, version: Version) {
+                match self {
+                    None => writer.put_i8(-1),
+                    Some(part) => {
+                        writer.put_i8(1);
+                        part.write(writer, version);
+                    }
+                }
+            }
+        }
+
+        #[cfg(test)]
+        impl super::tests::generate::Generate for Option<$name> {
+            fn generate(
+                choices: &mut super::tests::generate::Choices,
+                version: Version,
+            ) -> Option<$name> {
+                use super::tests::generate::Generate as Value;
+
+                <bool as Value>::generate(choices, version).then(|| <$name as Value>::generate(choices, version))
+            }
+        }
+    };
     (request $name:ident) => {
         whole_message!(@impl $name "request");
 

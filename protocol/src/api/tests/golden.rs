@@ -17,6 +17,13 @@ use crate::api::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsRequestResource, DescribeConfigsResponse,
     DescribeConfigsResponseConfig, DescribeConfigsResponseResult,
 };
+use crate::api::describe_log_dirs::{
+    DescribeLogDirsRequest, DescribeLogDirsRequestTopic, DescribeLogDirsResponse,
+    DescribeLogDirsResponsePartition, DescribeLogDirsResponseResult, DescribeLogDirsResponseTopic,
+};
+use crate::api::describe_topic_partitions::{
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsRequestCursor,
+};
 use crate::api::list_offsets::{
     ListOffsetsRequest, ListOffsetsRequestPartition, ListOffsetsRequestTopic, ListOffsetsResponse,
     ListOffsetsResponsePartition, ListOffsetsResponseTopic,
@@ -244,4 +251,60 @@ fn a_version_that_is_not_declared_is_an_error() {
     for version in [-1, 14, i16::MAX] {
         assert_eq!(decode::<MetadataRequest>(b"", version), Err(DecodeError::UnsupportedVersion { version }));
     }
+}
+
+fn described_directory() -> DescribeLogDirsResponseResult {
+    let partition = DescribeLogDirsResponsePartition {
+        partition_index: 1,
+        partition_size: 2,
+        offset_lag: 3,
+        is_future_key: true,
+    };
+    DescribeLogDirsResponseResult {
+        log_dir: "/d".into(),
+        topics: vec![DescribeLogDirsResponseTopic { name: "t".into(), partitions: vec![partition] }],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn describe_log_dirs_0_has_the_bytes_of_1() {
+    let topic = DescribeLogDirsRequestTopic { topic: "t".into(), partitions: vec![2] };
+    let request = DescribeLogDirsRequest { topics: Some(vec![topic]) };
+    assert_eq!(encode(&request, 0), encode(&request, 1));
+    let response = DescribeLogDirsResponse { results: vec![described_directory()], ..Default::default() };
+    assert_eq!(encode(&response, 0), encode(&response, 1));
+}
+
+#[test]
+fn describe_log_dirs_5_says_whether_a_directory_is_cordoned() {
+    let request = DescribeLogDirsRequest { topics: None };
+    assert_eq!(encode(&request, 5), encode(&request, 4));
+    let directory = DescribeLogDirsResponseResult {
+        total_bytes: 9,
+        usable_bytes: 8,
+        is_cordoned: true,
+        ..described_directory()
+    };
+    check(
+        5,
+        DescribeLogDirsResponse { results: vec![directory], ..Default::default() },
+        b"\0\0\0\0\0\0\x02\0\0\x03/d\x02\x02t\x02\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\x01\0\0\
+          \0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x08\x01\0\0",
+    );
+}
+
+#[test]
+fn a_part_that_is_null_is_one_negative_byte() {
+    let request = DescribeTopicPartitionsRequest { response_partition_limit: 5, ..Default::default() };
+    check(0, request.clone(), b"\x01\0\0\0\x05\xff\0");
+    assert_eq!(decode::<DescribeTopicPartitionsRequest>(b"\x01\0\0\0\x05\x80\0", 0), Ok(request.clone()));
+    let cursor = DescribeTopicPartitionsRequestCursor { topic_name: "t".into(), partition_index: 2 };
+    let request = DescribeTopicPartitionsRequest { cursor: Some(cursor), ..request };
+    check(0, request.clone(), b"\x01\0\0\0\x05\x01\x02t\0\0\0\x02\0\0");
+    // As Kafka reads it, whatever is not negative is not null.
+    assert_eq!(
+        decode::<DescribeTopicPartitionsRequest>(b"\x01\0\0\0\x05\0\x02t\0\0\0\x02\0\0", 0),
+        Ok(request)
+    );
 }

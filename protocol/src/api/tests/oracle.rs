@@ -22,6 +22,7 @@ const CASES_PER_VERSION: u32 = 48;
 /// Fields that only one side has: ours of versions that the oracle lacks, and the oracle's of versions to come.
 const FIELDS_OF_ONE_SIDE: &[&str] = &[
     "is_default",
+    "is_cordoned",
     "max_num_offsets",
     "old_style_offsets",
     "enable_2_pc",
@@ -121,4 +122,18 @@ agrees! {
     describe_configs_agrees, describe_configs:
         DescribeConfigsRequest, DescribeConfigsResponse, lacking [0];
     describe_cluster_agrees, describe_cluster: DescribeClusterRequest, DescribeClusterResponse, lacking [];
+    create_partitions_agrees, create_partitions:
+        CreatePartitionsRequest, CreatePartitionsResponse, lacking [];
+    delete_records_agrees, delete_records: DeleteRecordsRequest, DeleteRecordsResponse, lacking [];
+    alter_configs_agrees, alter_configs: AlterConfigsRequest, AlterConfigsResponse, lacking [];
+    incremental_alter_configs_agrees, incremental_alter_configs:
+        IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, lacking [];
+    describe_topic_partitions_agrees, describe_topic_partitions:
+        DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, lacking [];
+    describe_log_dirs_agrees, describe_log_dirs:
+        DescribeLogDirsRequest, DescribeLogDirsResponse, lacking [0, 5];
+    describe_producers_agrees, describe_producers:
+        DescribeProducersRequest, DescribeProducersResponse, lacking [];
+    list_config_resources_agrees, list_config_resources:
+        ListConfigResourcesRequest, ListConfigResourcesResponse, lacking [];
 }
