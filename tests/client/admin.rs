@@ -37,9 +37,7 @@ async fn topics_come_and_go(bed: Bed) {
     assert!(deleted[&topic].is_ok());
     assert_eq!(code(&deleted[&missing]), Some(ErrorCode::UnknownTopicOrPartition));
     // A cluster may take a moment to hear of it everywhere.
-    while admin.list_topics().await.expect("topics").contains_key(&topic) {
-        bed.runtime.clock.sleep(std::time::Duration::from_millis(20)).await;
-    }
+    bed.until(async || !admin.list_topics().await.expect("topics").contains_key(&topic)).await;
 }
 
 async fn configs_are_told_with_where_they_are_from(bed: Bed) {

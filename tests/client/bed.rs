@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use ottla_broker::Broker;
-use ottla_broker::config::{BrokerConfig, Settings};
 use ottla_client::admin::NewTopic;
 use ottla_client::consumer::{ConsumerConfig, ConsumerRecord, SeekTo, TopicPartition};
 use ottla_client::{Client, ClientConfig};
@@ -14,6 +13,7 @@ use ottla_protocol::types::PartitionIndex;
 use ottla_runtime::simulated::Simulation;
 use ottla_runtime::{Runtime, real};
 use ottla_testkit::process::{BrokerCommand, BrokerProcess};
+use tokio::sync::oneshot;
 
 use crate::kafka;
 
@@ -53,15 +53,12 @@ pub(crate) fn on_process<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F) {
 /// Runs a test against our broker on the simulated seams.
 pub(crate) fn on_simulation<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F) {
     let simulation = Simulation::new(1);
-    let runtime = simulation.machine("broker").runtime();
+    let machine = simulation.machine("broker");
     simulation.block_on(async {
-        let mut settings = Settings::default();
-        settings.listen("0.0.0.0:9092");
-        settings.data_directory("/data");
-        let (config, _) = BrokerConfig::read(&settings).expect("a config");
-        let _broker = Broker::start(config, 1000, runtime).await.expect("a broker");
+        let builder = Broker::builder("/data").listen(format!("{}:9092", machine.ip()));
+        let _broker = builder.start(machine.runtime()).await.expect("a broker");
         let runtime = simulation.machine("client").runtime();
-        test(Bed { runtime, bootstrap: "broker:9092".to_owned() }).await;
+        run(Bed { runtime, bootstrap: "broker:9092".to_owned() }, test).await;
     });
 }
 
@@ -75,7 +72,16 @@ pub(crate) fn on_kafka<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F) {
 
 /// Runs a test on the machine itself.
 pub(crate) fn on_machine<F: Future<Output = ()>>(bootstrap: String, test: impl FnOnce(Bed) -> F) {
-    real::block_on(None, |runtime| test(Bed { runtime, bootstrap })).expect("a runtime");
+    real::block_on(None, |runtime| run(Bed { runtime, bootstrap }, test)).expect("a runtime");
+}
+
+async fn run<F: Future<Output = ()>>(bed: Bed, test: impl FnOnce(Bed) -> F) {
+    let stuck = bed.runtime.clock.sleep(2 * PATIENCE);
+    tokio::select! {
+        biased;
+        () = test(bed) => {}
+        () = stuck => panic!("the test is stuck"),
+    }
 }
 
 impl Bed {
@@ -83,6 +89,20 @@ impl Bed {
         let config =
             ClientConfig { bootstrap_servers: vec![self.bootstrap.clone()], ..ClientConfig::default() };
         Client::connect(self.runtime.clone(), config).await.expect("a broker")
+    }
+
+    /// Starts a broker while the test goes on.
+    pub(crate) async fn start(&self, command: BrokerCommand) -> BrokerProcess {
+        let (tell, started) = oneshot::channel();
+        self.runtime.spawner.spawn_thread("start", move || drop(tell.send(command.start())));
+        started.await.expect("it starts")
+    }
+
+    /// Waits for what a broker does by itself, a little later.
+    pub(crate) async fn until(&self, condition: impl AsyncFn() -> bool) {
+        while !condition().await {
+            self.runtime.clock.sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// A client, and a topic of the test's own.

@@ -1,10 +1,12 @@
 //! Producing: what is sent arrives, as it was sent, where it was sent to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use ottla_client::Client;
 use ottla_client::producer::partitioner::partition_of_key;
-use ottla_client::producer::{Acks, Header, ProduceError, ProducerConfig, Record};
+use ottla_client::producer::{Acks, Header, ProduceError, Producer, ProducerConfig, Record};
 use ottla_protocol::record::{Codec, Compression};
 use ottla_protocol::types::{Offset, PartitionIndex};
 
@@ -12,11 +14,13 @@ use crate::bed::{self, Bed, fresh_name, read};
 
 crate::everywhere! {
     every_codec_brings_records_as_they_were_sent,
-    keys_choose_the_partition,
+    keys_choose_the_partition_as_in_java,
     records_without_keys_are_spread_in_full_batches,
     every_level_of_acknowledgement_works,
     what_a_broker_refuses_says_why,
     a_batch_that_is_too_large_is_sent_in_pieces,
+    flush_waits_for_what_lingers,
+    close_waits_for_everything_and_accepts_no_more,
 }
 
 async fn every_codec_brings_records_as_they_were_sent(bed: Bed) {
@@ -56,9 +60,16 @@ async fn every_codec_brings_records_as_they_were_sent(bed: Bed) {
     }
 }
 
-async fn keys_choose_the_partition(bed: Bed) {
+async fn keys_choose_the_partition_as_in_java(bed: Bed) {
     let (client, topic) = bed.client_and_topic(4, &[]).await;
     let producer = client.producer(ProducerConfig::default()).expect("a config");
+    // What Java's murmur2 makes of them: -973932308, -790332482, 479470107, -58897971.
+    let long = "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8";
+    for (key, partition) in [("21", 0), ("foobar", 2), ("abc", 3), (long, 1)] {
+        let record = Record::to(&topic).key(key.as_bytes()).value(b"");
+        let written = producer.send(record).await.expect("accepted").await.expect("written");
+        assert_eq!(written.partition, PartitionIndex(partition), "{key}");
+    }
     let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
     let mut deliveries = Vec::new();
     for number in 0..1_000_u32 {
@@ -75,7 +86,8 @@ async fn keys_choose_the_partition(bed: Bed) {
         delivery.await.expect("written");
     }
     for (partition, count) in counts {
-        let found = read(&client, &topic, partition, count).await;
+        // One came before.
+        let found = read(&client, &topic, partition, count + 1).await;
         assert!(found.is_sorted_by_key(|record| record.value.clone()), "partition {partition}");
     }
 }
@@ -163,6 +175,50 @@ async fn a_batch_that_is_too_large_is_sent_in_pieces(bed: Bed) {
     assert!(found.is_sorted_by_key(|record| record.value.as_ref().expect("a value")[0]));
 }
 
+/// A producer whose batches wait for a minute, unless they are flushed.
+fn patient(client: &Client) -> Producer {
+    let config = ProducerConfig { linger: Duration::from_secs(60), ..ProducerConfig::default() };
+    client.producer(config).expect("a config")
+}
+
+async fn flush_waits_for_what_lingers(bed: Bed) {
+    let (client, topic) = bed.client_and_topic(2, &[]).await;
+    let producer = patient(&client);
+    for round in 0..3 {
+        let mut deliveries = Vec::new();
+        for number in 0..10 {
+            let record = Record::to(&topic).partition(number % 2).value(b"value");
+            deliveries.push(producer.send(record).await.expect("accepted"));
+        }
+        producer.flush().await;
+        for (number, delivery) in (0..).zip(deliveries) {
+            let written = delivery.now_or_never().expect("flush has waited for it").expect("written");
+            assert_eq!(written.offset, Offset(5 * round + number / 2));
+        }
+    }
+}
+
+async fn close_waits_for_everything_and_accepts_no_more(bed: Bed) {
+    let (client, topic) = bed.client_and_topic(1, &[]).await;
+    let (producer, record) = (patient(&client), Record::to(&topic).value(b"value"));
+    let mut deliveries = Vec::new();
+    for _ in 0..10 {
+        deliveries.push(producer.send(record).await.expect("accepted"));
+    }
+    let clone = producer.clone();
+    producer.close().await;
+    for (number, delivery) in (0..).zip(deliveries) {
+        let written = delivery.now_or_never().expect("close has waited for it").expect("written");
+        assert_eq!(written.offset, Offset(number));
+    }
+    assert!(matches!(clone.send(record).await, Err(ProduceError::Closed)));
+    // A producer that nobody holds any more sends what it has accepted, too.
+    let abandoned = patient(&client);
+    let delivery = abandoned.send(record).await.expect("accepted");
+    drop((abandoned, client));
+    assert_eq!(delivery.await.expect("written").offset, Offset(10));
+}
+
 #[test]
 fn a_broker_that_is_killed_loses_and_repeats_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -172,19 +228,23 @@ fn a_broker_that_is_killed_loses_and_repeats_nothing() {
         let (client, topic) = bed.client_and_topic(1, &[]).await;
         let producer = client.producer(ProducerConfig::default()).expect("a config");
         let mut broker = Some(first);
-        let mut deliveries = Vec::new();
+        let mut deliveries = VecDeque::new();
+        let mut written = 0;
         for number in 0..2_000_u32 {
             let value = [number.to_be_bytes().as_slice(), &[0; 500]].concat();
-            deliveries.push(producer.send(Record::to(&topic).value(&value)).await.expect("accepted"));
-            if number % 50 == 0 {
-                bed.runtime.clock.sleep(Duration::from_millis(2)).await;
+            deliveries.push_back(producer.send(Record::to(&topic).value(&value)).await.expect("accepted"));
+            // So many are always under way, also when the broker is killed and when it comes back.
+            if deliveries.len() > 200 {
+                let delivery = deliveries.pop_front().expect("there are some");
+                assert_eq!(delivery.await.expect("written").offset, Offset(written));
+                written += 1;
             }
-            if number == 1_000 {
+            if number % 500 == 250 {
                 broker.take().expect("it runs").kill();
                 broker = Some(bed::command(&directory).listen(address.clone()).start());
             }
         }
-        for (number, delivery) in (0..).zip(deliveries) {
+        for (number, delivery) in (written..).zip(deliveries) {
             assert_eq!(delivery.await.expect("written").offset, Offset(number));
         }
         for (number, record) in (0_u32..).zip(read(&client, &topic, 0, 2_000).await) {

@@ -67,7 +67,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.accumulator.lock().close();
+        self.shared.accumulator.lock().close(self.shared.now());
         self.shared.work.notify_one();
     }
 }
@@ -118,7 +118,7 @@ impl Producer {
     /// on without anybody waiting.
     pub async fn close(&self) {
         let shared = &self.handle.shared;
-        shared.accumulator.lock().close();
+        shared.accumulator.lock().close(shared.now());
         // Those who wait for something hear that they need not.
         shared.news.notify_waiters();
         shared.room.notify_one();

@@ -191,11 +191,11 @@ impl<D: Clone> Accumulator<D> {
         record: NewRecord<'_>,
         deliver: impl FnOnce(&Arc<str>, PartitionIndex) -> D,
     ) -> Result<Appended<D>, NotAppended> {
-        if let Some(fatal) = &self.fatal {
-            return Err(NotAppended::Refused(fatal.clone()));
-        }
         if self.is_closed {
             return Err(NotAppended::Refused(ProduceError::Closed));
+        }
+        if let Some(fatal) = &self.fatal {
+            return Err(NotAppended::Refused(fatal.clone()));
         }
         let alone = BatchBuilder::bytes_with_only(&record);
         let max = self.settings.max_request_size.min(self.settings.buffer_memory);
@@ -377,9 +377,10 @@ impl<D: Clone> Accumulator<D> {
         pending
     }
 
-    /// Accepts no more.
-    pub(crate) fn close(&mut self) {
+    /// Accepts no more, so that nothing lingers.
+    pub(crate) fn close(&mut self, now: MonotonicTime) {
         self.is_closed = true;
+        self.touch_all(now);
     }
 
     /// Whether nothing is accepted any more and everything is done.
@@ -444,7 +445,7 @@ impl<D: Clone> Accumulator<D> {
         } else {
             queue.waiting.remove(&slot)
         };
-        let hurries = self.is_exhausted;
+        let hurries = self.is_exhausted || self.is_closed;
         let is_ready = (hurries || partition.is_due(now, self.settings.linger))
             && partition.is_sendable(now, &self.identity);
         if is_ready {

@@ -84,8 +84,7 @@ impl World {
         }
         self.is_calm = true;
         self.leaders = vec![Some(2); PARTITIONS];
-        self.accumulator.close();
-        self.accumulator.flush(self.now);
+        self.accumulator.close(self.now);
         for _ in 0..2_000 {
             self.arrive_late();
             (1..=BROKERS).for_each(|broker| self.serve(broker));

@@ -79,7 +79,7 @@ impl Play {
                 self.accumulator.on_view(self.now, Ok(&view(&self.leaders)));
             }
             "flush" => drop(self.accumulator.flush(self.now)),
-            "close" => self.accumulator.close(),
+            "close" => self.accumulator.close(self.now),
             other => panic!("{other}"),
         }
         self.note(done);
@@ -175,6 +175,7 @@ fn a_batch_lingers_until_it_is_full() {
     check("send 0 2 400", "");
     check("send 0 3 400", "0>1 p0 0+2");
     check("send 0 3; flush", "0>1 p0 0+3");
+    check("send 0 3; close", "0>1 p0 0+3");
     check_with(Settings { linger: Duration::ZERO, ..settings() }, "send 0", "0>1 p0 0+1");
     check_with(Settings { batch_size: 0, ..settings() }, "send 0", "0>1 p0 0+1");
 }
@@ -330,6 +331,15 @@ fn tries_are_counted() {
         twice,
         "send 0 1 950; answer 1 7; wait 200; answer 2 7; send 0 1 950",
         "1>1 p0 1+1; 2>1 p0 1+1; b1:0+1 exhausted; 3>1 p0 0e1+1",
+    );
+}
+
+#[test]
+fn a_closed_producer_takes_no_more_whatever_ended_it() {
+    check("close; send 0", "refused: the producer is closed");
+    check(
+        "send 0 1 950; answer 0 90; close; send 0",
+        "0>1 p0 0+1; b0:0+1 fatal; refused: the producer is closed",
     );
 }
 
