@@ -5,9 +5,11 @@
 //! `OTTLA_KAFKA_LIBS` names a directory that has Kafka's jars already. One Kafka serves all tests of a run.
 
 mod bed;
+mod counting;
 mod kafka;
 
 mod admin;
+mod consumer;
 mod producer;
 
 /// The same tests against each broker.
