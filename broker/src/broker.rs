@@ -94,6 +94,11 @@ pub enum StartError {
     },
 }
 
+/// As it is told to clients. Without a current directory it is told as it is.
+fn absolute(directory: &Path) -> PathBuf {
+    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
 fn what_to_do(listening: &std::io::Error) -> &'static str {
     match listening.kind() {
         std::io::ErrorKind::AddrInUse => {
@@ -183,6 +188,9 @@ impl Broker {
             metadata: metadata.clone(),
             partitions: Arc::clone(&replicas.partitions),
             shards: replicas.shards.clone(),
+            signs: replicas.signs(),
+            safe_ends: replicas.safe_ends.clone(),
+            log_directory: absolute(&config.log.directory),
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(FetchSessions::new(config.limits.fetch_session_count_max as usize)),
             fetch_metrics: FetchMetrics::register(),

@@ -7,8 +7,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::join3;
 use ottla_protocol::api::api_versions::ApiVersionsRequest;
 use ottla_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsRequestTopic};
+use ottla_protocol::api::delete_records::{
+    DeleteRecordsRequest, DeleteRecordsRequestPartition, DeleteRecordsRequestTopic,
+};
 use ottla_protocol::api::delete_topics::DeleteTopicsRequest;
 use ottla_protocol::api::fetch::{FetchRequest, FetchRequestPartition, FetchRequestTopic};
+use ottla_protocol::api::list_offsets::{
+    ListOffsetsRequest, ListOffsetsRequestPartition, ListOffsetsRequestTopic,
+};
 use ottla_protocol::api::produce::{
     ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponse,
 };
@@ -19,7 +25,7 @@ use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
 use ottla_protocol::wire::{FramePiece, Reader, Str};
 use ottla_runtime::Connection;
 use ottla_runtime::disk::DiskWait as _;
-use ottla_runtime::simulated::{DiskLatency, Machine, Simulation};
+use ottla_runtime::simulated::{Crash, DiskLatency, Machine, Simulation};
 
 use crate::config::{BrokerConfig, Settings};
 use crate::{Broker, BrokerEnd};
@@ -99,6 +105,14 @@ impl Client {
         let answer = ProduceResponse::decode(&mut reader, 9).unwrap();
         let row = &answer.responses[0].partition_responses[0];
         (ErrorCode::from_code(row.error_code).unwrap(), row.base_offset)
+    }
+
+    /// Asks, and waits for the whole answer.
+    async fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        self.send(request, version).await;
+        let mut reader = Reader::new(self.frame().await.expect("an answer"));
+        decode_response_header(&mut reader, R::API, version).unwrap();
+        R::Response::decode(&mut reader, version).unwrap()
     }
 
     /// All answers until the connection ends.
@@ -343,5 +357,36 @@ fn directory_that_belongs_to_no_topic_gives_way_to_a_new_one_and_is_kept() {
             .filter_map(|(name, size)| name.ends_with("0000.log").then_some(size))
             .collect();
         assert_eq!(sizes, [batch_bytes, 3 * batch_bytes], "the new log, and the old one beside it");
+    });
+}
+
+#[test]
+fn a_log_start_that_was_answered_survives_a_power_cut() {
+    let world = World::new();
+    world.simulation.block_on(async {
+        let broker = world.broker().await;
+        let mut client = world.connect().await;
+        client.create_topic().await;
+        for _ in 0..3 {
+            client.send(&produce(-1, batch()), 9).await;
+            assert_eq!(client.produced().await.0, ErrorCode::None);
+        }
+        let partitions = vec![DeleteRecordsRequestPartition { partition_index: 0, offset: 2 }];
+        let topics = vec![DeleteRecordsRequestTopic { name: Str::from("t"), partitions }];
+        let answer = client.ask(&DeleteRecordsRequest { topics, timeout_ms: 1000 }, 2).await;
+        assert_eq!(answer.topics[0].partitions[0].low_watermark, 2);
+        drop((broker, client));
+    });
+    world.machine.crash(Crash::PowerCut);
+    let _runtime = world.machine.restart();
+    world.simulation.block_on(async {
+        let _broker = world.broker().await;
+        let mut client = world.connect().await;
+        let earliest =
+            ListOffsetsRequestPartition { timestamp: -2, ..ListOffsetsRequestPartition::default() };
+        let topic = ListOffsetsRequestTopic { name: Str::from("t"), partitions: vec![earliest] };
+        let request = ListOffsetsRequest { topics: vec![topic], ..ListOffsetsRequest::default() };
+        let answer = client.ask(&request, 7).await;
+        assert_eq!(answer.topics[0].partitions[0].offset, 2);
     });
 }

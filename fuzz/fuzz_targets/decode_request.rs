@@ -23,12 +23,17 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::ApiVersions => both::<api::api_versions::ApiVersionsRequest>(body, version),
         ApiKey::CreateTopics => both::<api::create_topics::CreateTopicsRequest>(body, version),
         ApiKey::DeleteTopics => both::<api::delete_topics::DeleteTopicsRequest>(body, version),
+        ApiKey::DeleteRecords => both::<api::delete_records::DeleteRecordsRequest>(body, version),
         ApiKey::InitProducerId => both::<api::init_producer_id::InitProducerIdRequest>(body, version),
         ApiKey::OffsetForLeaderEpoch => {
             both::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(body, version);
         }
         ApiKey::DescribeConfigs => both::<api::describe_configs::DescribeConfigsRequest>(body, version),
+        ApiKey::DescribeLogDirs => both::<api::describe_log_dirs::DescribeLogDirsRequest>(body, version),
         ApiKey::DescribeCluster => both::<api::describe_cluster::DescribeClusterRequest>(body, version),
+        ApiKey::DescribeProducers => both::<api::describe_producers::DescribeProducersRequest>(body, version),
+        ApiKey::ListConfigResources => both::<api::list_config_resources::ListConfigResourcesRequest>(body, version),
+        ApiKey::DescribeTopicPartitions => both::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(body, version),
     }
 });
 

@@ -2,12 +2,17 @@
 
 use ottla_protocol::api::api_versions::ApiVersionsResponse;
 use ottla_protocol::api::create_topics::CreateTopicsResponse;
+use ottla_protocol::api::delete_records::DeleteRecordsResponse;
 use ottla_protocol::api::delete_topics::DeleteTopicsResponse;
 use ottla_protocol::api::describe_cluster::DescribeClusterResponse;
 use ottla_protocol::api::describe_configs::DescribeConfigsResponse;
+use ottla_protocol::api::describe_log_dirs::DescribeLogDirsResponse;
+use ottla_protocol::api::describe_producers::DescribeProducersResponse;
+use ottla_protocol::api::describe_topic_partitions::DescribeTopicPartitionsResponse;
 use ottla_protocol::api::fetch::FetchResponse;
 use ottla_protocol::api::find_coordinator::FindCoordinatorResponse;
 use ottla_protocol::api::init_producer_id::InitProducerIdResponse;
+use ottla_protocol::api::list_config_resources::ListConfigResourcesResponse;
 use ottla_protocol::api::list_offsets::ListOffsetsResponse;
 use ottla_protocol::api::metadata::MetadataResponse;
 use ottla_protocol::api::offset_for_leader_epoch::OffsetForLeaderEpochResponse;
@@ -107,6 +112,37 @@ impl ErrorCodes for DescribeConfigsResponse {
 }
 
 impl ErrorCodes for DescribeClusterResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        [self.error_code].into_iter()
+    }
+}
+
+impl ErrorCodes for DeleteRecordsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for DescribeTopicPartitionsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let rows = self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code);
+        rows.chain(self.topics.iter().map(|topic| topic.error_code))
+    }
+}
+
+impl ErrorCodes for DescribeLogDirsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.results.iter().map(|row| row.error_code).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for DescribeProducersResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for ListConfigResourcesResponse {
     fn error_codes(&self) -> impl Iterator<Item = i16> {
         [self.error_code].into_iter()
     }

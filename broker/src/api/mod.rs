@@ -5,19 +5,26 @@
 
 mod api_versions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod resource_type;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_protocol::api::{ApiKey, Message, Request};
@@ -33,10 +40,11 @@ use tokio_util::sync::CancellationToken;
 use self::errors::ErrorCodes;
 use crate::config::BrokerConfig;
 use crate::controller::{Metadata, MetadataImage};
+use crate::log::safe_ends_task::SafeEndNotes;
 use crate::metrics::FetchMetrics;
 use crate::metrics::table::REQUEST_ERRORS;
 use crate::network::{FetchSessions, ResponsePiece, ResponsePieces};
-use crate::replication::{Partitions, Shards, Subscription};
+use crate::replication::{Partitions, ReplicaSigns, Shards, Subscription};
 
 pub(crate) use init_producer_id::ProducerIds;
 pub(crate) use produce::ProduceWait;
@@ -74,6 +82,10 @@ pub(crate) struct Handlers {
     pub(crate) metadata: Metadata,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) shards: Shards,
+    pub(crate) signs: ReplicaSigns,
+    pub(crate) safe_ends: SafeEndNotes,
+    /// The data directory, as an absolute path.
+    pub(crate) log_directory: PathBuf,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
     pub(crate) fetch_metrics: FetchMetrics,
@@ -140,6 +152,21 @@ impl Handlers {
             ApiKey::DescribeConfigs => answer(&header, body, |request| self.describe_configs(&request)),
             ApiKey::DescribeCluster => {
                 answer(&header, body, |request| self.describe_cluster(connection, &request))
+            }
+            ApiKey::DeleteRecords => {
+                answer_async(&header, body, async |request| self.delete_records(request).await).await
+            }
+            ApiKey::DescribeTopicPartitions => {
+                answer(&header, body, |request| self.describe_topic_partitions(&request))
+            }
+            ApiKey::DescribeLogDirs => {
+                answer_async(&header, body, async |request| self.describe_log_dirs(request).await).await
+            }
+            ApiKey::DescribeProducers => {
+                answer_async(&header, body, async |request| self.describe_producers(request).await).await
+            }
+            ApiKey::ListConfigResources => {
+                answer(&header, body, |request| self.list_config_resources(header.api_version, &request))
             }
             ApiKey::Produce => Err("a Produce request is answered where it arrives".to_owned()),
         };

@@ -31,6 +31,8 @@ pub struct LimitsConfig {
     /// `fetch.max.bytes`: the most that one Fetch is answered, whatever it asks for; a first batch may be larger.
     /// From 1024, default 57671680.
     pub fetch_bytes_max: u32,
+    /// `max.request.partition.size.limit`: partitions on one page of DescribeTopicPartitions. From 1, default 2000.
+    pub request_partition_count_max: u32,
     /// `max.incremental.fetch.session.cache.slots`: from 0 (no sessions), default 1000.
     pub fetch_session_count_max: u32,
 }
@@ -47,6 +49,7 @@ impl Default for LimitsConfig {
             connections_per_ip_max: i32::MAX as u32,
             connections_per_ip_overrides: BTreeMap::new(),
             fetch_bytes_max: 57_671_680,
+            request_partition_count_max: 2000,
             fetch_session_count_max: 1000,
         }
     }
@@ -69,6 +72,7 @@ impl LimitsConfig {
             connections_per_ip_max: int("max.connections.per.ip"),
             connections_per_ip_overrides: overrides,
             fetch_bytes_max: int("fetch.max.bytes"),
+            request_partition_count_max: int("max.request.partition.size.limit"),
             fetch_session_count_max: int("max.incremental.fetch.session.cache.slots"),
         }
     }

@@ -64,6 +64,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
         max.connections.per.ip=0
         max.connections.per.ip.overrides=127.0.0.1:5, ::1:6
         max.incremental.fetch.session.cache.slots=0
+        max.request.partition.size.limit=3
         message.max.bytes=0
         min.insync.replicas=2
         node.id=0
@@ -144,6 +145,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
                 .map(|(address, count)| (address.parse().unwrap(), count))
                 .collect(),
             fetch_bytes_max: 1024,
+            request_partition_count_max: 3,
             fetch_session_count_max: 0,
         },
         layers: config.layers.clone(),

@@ -28,6 +28,7 @@ use ottla_runtime::MonotonicTime;
 use self::active::Active;
 use self::lazy_marks::LazyMarks;
 use self::rest::Preparing;
+pub use self::retiring::DeleteRecordsError;
 use self::retiring::Retiring;
 use self::space::Spare;
 use super::batch_validation::ValidatedBatch;
@@ -229,6 +230,11 @@ impl PartitionLog {
     /// The bytes of its batches, 0 while they are not known.
     pub fn known_bytes(&self) -> u64 {
         self.total_bytes.unwrap_or(0)
+    }
+
+    /// The same; none while they are not known.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.total_bytes
     }
 
     /// Why it takes no more appends, if an operation failed.

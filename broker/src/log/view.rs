@@ -3,6 +3,7 @@
 //! Readers take the ends first and the list then, so the list is at least as new as the ends: every end lies in a
 //! segment that the list has, unless retention took it meanwhile.
 
+use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -123,6 +124,16 @@ impl PublishedLog {
             *damage = Some(place);
         }
         is_new
+    }
+
+    /// The bytes of all its log files, as far as they are written.
+    pub async fn size_on_disk(&self) -> io::Result<u64> {
+        let end = self.ends().log_end;
+        let mut total = end.position;
+        for segment in self.view().segments().iter().filter(|segment| segment.base() < end.base) {
+            total += segment.sealed_size(&self.disk).await?;
+        }
+        Ok(total)
     }
 
     pub(super) fn publish_ends(&self, ends: PublishedEnds) {

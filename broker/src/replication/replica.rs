@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
-use ottla_protocol::types::Offset;
+use ottla_protocol::types::{Offset, ProducerId};
 use ottla_runtime::MonotonicTime;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -25,8 +25,8 @@ use crate::log::ends::EndPlace;
 use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
-use crate::log::partition_log::{AppendError, AppendOutcome, identity_of};
-use crate::log::producer_state::SequenceError;
+use crate::log::partition_log::{AppendError, AppendOutcome, DeleteRecordsError, identity_of};
+use crate::log::producer_state::{Producer, SequenceError};
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
 use crate::log::view::PublishedLog;
@@ -55,12 +55,23 @@ pub(super) struct Replica {
 pub(super) enum Waiting {
     Append(Append),
     Open(OpenAnswer),
+    Producers(ProducersAnswer),
+    DeleteRecords {
+        before: Option<Offset>,
+        done: DeleteAnswer,
+    },
     /// Damage that somebody found before.
     Damage(EndPlace),
 }
 
 /// Tells who asked for an open log.
 pub(super) type OpenAnswer = oneshot::Sender<Result<Arc<PublishedLog>, ErrorCode>>;
+
+/// Tells the producers of a partition, by their ids.
+pub(super) type ProducersAnswer = oneshot::Sender<Result<Vec<(ProducerId, Producer)>, ErrorCode>>;
+
+/// Tells where a log begins now.
+pub(super) type DeleteAnswer = oneshot::Sender<Result<Offset, ErrorCode>>;
 
 /// The state of a partition's log.
 pub(super) enum ReplicaLog {
@@ -177,23 +188,33 @@ impl Replica {
         }
     }
 
-    /// Gives the open log to a reader.
-    pub(super) fn show(&self, done: OpenAnswer) {
-        let ReplicaLog::Open(open) = &self.log else {
-            unreachable!("a reader waits until the log is open");
-        };
-        // Whoever asked may have left meanwhile.
-        let _ = done.send(Ok(Arc::clone(&open.log.published)));
+    /// Serves those who wait for the open log, in the order in which they came.
+    pub(super) fn serve_waiting(&mut self, now: MonotonicTime, directory: &DataDirectory) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.serve(now, waiting, directory);
+        }
     }
 
-    /// Serves those who wait for the open log, in the order in which they came.
-    pub(super) fn serve_waiting(&mut self, now: MonotonicTime) {
-        for waiting in std::mem::take(&mut self.waiting) {
-            match waiting {
-                Waiting::Append(append) => self.append(now, append),
-                Waiting::Open(done) => self.show(done),
-                Waiting::Damage(place) => self.on_damage(now, place),
+    /// Does with the open log what somebody wants of it. Who asked may have left meanwhile.
+    pub(super) fn serve(&mut self, now: MonotonicTime, waiting: Waiting, directory: &DataDirectory) {
+        let ReplicaLog::Open(open) = &mut self.log else {
+            unreachable!("whoever needs an open log waits until it is open");
+        };
+        match waiting {
+            Waiting::Append(append) => self.append(now, append),
+            Waiting::Open(done) => drop(done.send(Ok(Arc::clone(&open.log.published)))),
+            Waiting::Producers(done) => {
+                let producers = open.log.core.producers().producers();
+                drop(done.send(Ok(producers.map(|(id, producer)| (id, producer.clone())).collect())));
             }
+            Waiting::DeleteRecords { before, done } => {
+                self.used_at = now;
+                let moved = open.log.core.delete_records(now, before);
+                // Noted before it is answered: whoever then waits for the notes waits for this one.
+                open.note_safe_end(&self.partition, directory);
+                let _ = done.send(moved.map_err(|error| not_deleted(&error)));
+            }
+            Waiting::Damage(place) => self.on_damage(now, place),
         }
     }
 
@@ -250,16 +271,22 @@ impl Replica {
             open.acks.fail(&failure);
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            match waiting {
-                Waiting::Append(append) => {
-                    let header = &append.batch.header;
-                    self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
-                    append.slot.answer(ProduceOutcome::Failed(failure.clone()));
-                }
-                // Whoever asked may have left meanwhile.
-                Waiting::Open(done) => drop(done.send(Err(code))),
-                Waiting::Damage(_) => self.waiting.push(waiting),
+            self.refuse(waiting, code);
+        }
+    }
+
+    /// Tells one who waits that the log can't be had. Who asked may have left meanwhile.
+    pub(super) fn refuse(&mut self, waiting: Waiting, code: ErrorCode) {
+        match waiting {
+            Waiting::Append(append) => {
+                let header = &append.batch.header;
+                self.turned_away.note(header.producer_id, header.producer_epoch, header.base_sequence);
+                append.slot.answer(ProduceOutcome::Failed(ProduceFailure::code(code)));
             }
+            Waiting::Open(done) => drop(done.send(Err(code))),
+            Waiting::Producers(done) => drop(done.send(Err(code))),
+            Waiting::DeleteRecords { done, .. } => drop(done.send(Err(code))),
+            Waiting::Damage(_) => self.waiting.push(waiting),
         }
     }
 
@@ -361,6 +388,13 @@ fn refusal(error: &AppendError, log_start: Offset) -> ProduceFailure {
         }
     };
     ProduceFailure { log_start, ..ProduceFailure::code(code) }
+}
+
+fn not_deleted(error: &DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteRecordsError::NotWritable(_) => ErrorCode::KafkaStorageError,
+    }
 }
 
 #[cfg(test)]

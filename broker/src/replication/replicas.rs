@@ -42,7 +42,7 @@ pub(crate) struct Replicas {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) shards: Shards,
     directory: Arc<DataDirectory>,
-    safe_ends: SafeEndNotes,
+    pub(crate) safe_ends: SafeEndNotes,
     safe_ends_task: TaskHandle,
     tasks: Vec<TaskHandle>,
     progress: Arc<[Arc<Progress>]>,

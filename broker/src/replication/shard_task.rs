@@ -5,6 +5,7 @@
 //! partition and one call of the flusher for all of them. It never waits for the disk: what an operation did comes back
 //! as an event.
 
+mod asking;
 mod leaving;
 mod opening;
 mod upkeep;
@@ -26,7 +27,7 @@ use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::progress::Progress;
-use super::replica::{BrokenLog, OpenAnswer, Replica, ReplicaLog, Waiting};
+use super::replica::{BrokenLog, Replica, ReplicaLog, Waiting};
 use super::retention_round::RetentionRound;
 use super::shards::{Append, RestingLogs, ShardRequest};
 use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
@@ -185,7 +186,18 @@ impl ShardTask {
         match request {
             ShardRequest::Add { partition, log } => self.add(now, partition, log),
             ShardRequest::Append(append) => self.on_append(now, append),
-            ShardRequest::Open { partition, done } => self.on_open(now, &partition, done),
+            ShardRequest::Open { partition, done } => self.on_asked(now, &partition, Waiting::Open(done)),
+            ShardRequest::Producers { partition, done } => {
+                self.on_asked(now, &partition, Waiting::Producers(done));
+            }
+            ShardRequest::DeleteRecords { partition, before, done } => {
+                self.on_asked(now, &partition, Waiting::DeleteRecords { before, done });
+            }
+            ShardRequest::Sizes { slots, done } => {
+                let sizes = self.sizes(&slots);
+                // Whoever asked may have left meanwhile.
+                let _ = done.send(sizes);
+            }
             ShardRequest::Damaged { partition, place } => {
                 let slot = partition.place.slot;
                 if let Some(replica) = self.replica(slot) {
@@ -250,24 +262,6 @@ impl ShardTask {
             }
             ReplicaLog::Open(_) | ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
                 replica.waiting.push(Waiting::Append(append));
-                self.open.ask(slot);
-            }
-        }
-    }
-
-    fn on_open(&mut self, now: MonotonicTime, partition: &Arc<Partition>, done: OpenAnswer) {
-        let slot = partition.place.slot;
-        // Who finds its answer dropped looks at the partition's state.
-        let Some(replica) = self.replica(slot).filter(|replica| replica.removal.is_none()) else { return };
-        match &replica.log {
-            ReplicaLog::Open(_) => replica.show(done),
-            ReplicaLog::Opening | ReplicaLog::Settling(_) => replica.waiting.push(Waiting::Open(done)),
-            ReplicaLog::Broken(broken) if !broken.back_off.is_over(now) => {
-                // Whoever asked may have left meanwhile.
-                let _ = done.send(Err(ErrorCode::KafkaStorageError));
-            }
-            ReplicaLog::Resting(_) | ReplicaLog::Broken(_) => {
-                replica.waiting.push(Waiting::Open(done));
                 self.open.ask(slot);
             }
         }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::types::{Offset, ProducerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::ack_queue::Acks;
 use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
 use super::pending_produce::ProduceSlot;
-use super::replica::OpenAnswer;
+use super::replica::{DeleteAnswer, OpenAnswer, ProducersAnswer};
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
 use crate::log::ends::EndPlace;
+use crate::log::producer_state::Producer;
 use crate::log::sleeping::SleepingLog;
 use crate::log::view::PublishedLog;
 
@@ -41,6 +43,12 @@ pub(super) enum ShardRequest {
     Append(Append),
     /// Open the log for a reader.
     Open { partition: Arc<Partition>, done: OpenAnswer },
+    /// Tell the producers whose state the log keeps.
+    Producers { partition: Arc<Partition>, done: ProducersAnswer },
+    /// Begin the log at this offset, or at the high watermark.
+    DeleteRecords { partition: Arc<Partition>, before: Option<Offset>, done: DeleteAnswer },
+    /// Tell how many bytes the logs in these slots have, as far as that is known.
+    Sizes { slots: Vec<u32>, done: oneshot::Sender<Vec<Option<u64>>> },
     /// A reader or the scrubber found damage.
     Damaged { partition: Arc<Partition>, place: EndPlace },
     /// The topic's configs have changed.
@@ -89,6 +97,56 @@ impl Shards {
         self.send(partition.place.shard, request).await;
         // A shard that is gone, or has this partition no more, answers nothing.
         opened.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// The producers whose state a partition's log keeps, by their ids. Errors as for [`Shards::log_of`].
+    pub(crate) async fn producers_of(
+        &self,
+        partition: &Arc<Partition>,
+    ) -> Result<Vec<(ProducerId, Producer)>, ErrorCode> {
+        let (done, told) = oneshot::channel();
+        let request = ShardRequest::Producers { partition: Arc::clone(partition), done };
+        self.send(partition.place.shard, request).await;
+        told.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// Lets a log begin at `before`, or at its high watermark, and says where it begins then. That it survives a crash
+    /// is for the caller to wait for: it is noted among the safe ends.
+    ///
+    /// Errors: OFFSET_OUT_OF_RANGE beyond the high watermark, and those of [`Shards::log_of`].
+    pub(crate) async fn delete_records(
+        &self,
+        partition: &Arc<Partition>,
+        before: Option<Offset>,
+    ) -> Result<Offset, ErrorCode> {
+        let (done, deleted) = oneshot::channel();
+        let request = ShardRequest::DeleteRecords { partition: Arc::clone(partition), before, done };
+        self.send(partition.place.shard, request).await;
+        deleted.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// How many bytes each partition's log has, in their order; none where nobody has looked yet.
+    pub(crate) async fn sizes(&self, partitions: &[Arc<Partition>]) -> Vec<Option<u64>> {
+        let mut sizes = vec![None; partitions.len()];
+        for shard in 0..self.count() {
+            let here = |partition: &Partition| usize::from(partition.place.shard) == shard;
+            let slots: Vec<u32> = partitions
+                .iter()
+                .filter(|partition| here(partition))
+                .map(|partition| partition.place.slot)
+                .collect();
+            if slots.is_empty() {
+                continue;
+            }
+            let (done, told) = oneshot::channel();
+            let number = u16::try_from(shard).expect("there are at most 1024 shards");
+            self.send(number, ShardRequest::Sizes { slots, done }).await;
+            // A shard that is gone knows nothing.
+            let known = told.await.unwrap_or_default();
+            let places = sizes.iter_mut().zip(partitions).filter(|(_, partition)| here(partition));
+            places.zip(known).for_each(|((place, _), size)| *place = size);
+        }
+        sizes
     }
 
     /// Tells the owner that nothing from `place` on can be served.

@@ -7,7 +7,7 @@ use ottla_runtime::MonotonicTime;
 use ottla_runtime::disk::{Done, Space};
 
 use super::data_directory::DataDirectory;
-use super::partition::PartitionState;
+use super::partition::{Partition, PartitionState};
 use super::progress::Progress;
 use super::registry::Partitions;
 use super::shards::Shards;
@@ -54,6 +54,12 @@ impl ReplicaSigns {
     /// Asks how much room the file system has.
     pub(crate) fn ask_space(&self, done: Done<Space>) {
         self.directory.context().disk.space(self.directory.path(), done);
+    }
+
+    /// Every partition, by its topic's id.
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
+        let topics = self.partitions.snapshot();
+        topics.entries().flat_map(|entry| entry.partitions()).map(Arc::clone).collect()
     }
 
     /// When the shard that has gone longest without one took its last turn.

@@ -1,8 +1,11 @@
 //! The APIs that this crate knows, read off their declarations.
 
 use super::{Api, VersionRange};
-use super::{api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch};
-use super::{find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce};
+use super::{api_versions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs};
+use super::{describe_log_dirs, describe_producers, describe_topic_partitions, fetch, find_coordinator};
+use super::{
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
 
 macro_rules! apis {
     ($($(#[$doc:meta])* $name:ident = $module:ident,)*) => {
@@ -52,14 +55,24 @@ apis! {
     CreateTopics = create_topics,
     /// Deletes topics.
     DeleteTopics = delete_topics,
+    /// Moves the beginning of partitions forward.
+    DeleteRecords = delete_records,
     /// Gives a producer its id and epoch.
     InitProducerId = init_producer_id,
     /// Where a leader epoch ends.
     OffsetForLeaderEpoch = offset_for_leader_epoch,
     /// The configs of topics, brokers and groups.
     DescribeConfigs = describe_configs,
+    /// The broker's data directories and what lies in them.
+    DescribeLogDirs = describe_log_dirs,
     /// The brokers, for administration.
     DescribeCluster = describe_cluster,
+    /// The producers whose state a partition keeps.
+    DescribeProducers = describe_producers,
+    /// The resources that have or may have configs.
+    ListConfigResources = list_config_resources,
+    /// Topics with their partitions, page by page.
+    DescribeTopicPartitions = describe_topic_partitions,
 }
 
 impl ApiKey {

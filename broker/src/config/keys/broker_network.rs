@@ -8,7 +8,6 @@ const METRICS: &str = "metrics are not reported this way";
 const OURS_LISTENERS: &str = "nothing is reachable from outside before someone asks for it";
 const OURS_QUEUED: &str =
     "without a limit, a few hundred clients that announce large requests take all memory";
-const PARTITION_LIMIT: &str = "DescribeTopicPartitions is not there yet";
 const PLUGIN: &str = "Java plug-ins cannot run here, so what this one enforces would be lost";
 const PURGATORY: &str = "waiting requests are dropped as soon as they are answered";
 const QUOTAS: &str = "quotas are not there yet";
@@ -44,7 +43,7 @@ pub(super) const KEYS: &[Key] = &[
     int("max.connections.per.ip").default("2147483647").from(0).cluster_wide(),
     string("max.connections.per.ip.overrides").default("").cluster_wide(),
     int("max.incremental.fetch.session.cache.slots").default("1000").from(0),
-    int("max.request.partition.size.limit").default("2000").from(1).no_effect(PARTITION_LIMIT),
+    int("max.request.partition.size.limit").default("2000").from(1),
     list("metric.reporters")
         .default("org.apache.kafka.common.metrics.JmxReporter")
         .cluster_wide()

@@ -10,9 +10,25 @@ use std::collections::VecDeque;
 use ottla_protocol::types::Offset;
 use ottla_runtime::{MonotonicTime, WallTime};
 
-use super::PartitionLog;
+use super::{AppendError, PartitionLog};
 use crate::log::effect::{LogEffect, SegmentSummary};
 use crate::log::retention::{Expired, LogFacts, RetentionPolicy, SegmentFacts, expired};
+
+/// Why records were not deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteRecordsError {
+    /// Wire: OFFSET_OUT_OF_RANGE (1). Only what is committed may be deleted.
+    #[error("records can be deleted up to the high watermark, {high_watermark}, not up to {to}")]
+    OutOfRange {
+        /// What was asked for.
+        to: Offset,
+        /// The high watermark.
+        high_watermark: Offset,
+    },
+    /// Wire: KAFKA_STORAGE_ERROR. The log has failed or is damaged.
+    #[error(transparent)]
+    NotWritable(#[from] AppendError),
+}
 
 /// What is under way, and what waits for its removal.
 #[derive(Debug, Default)]
@@ -84,6 +100,26 @@ impl PartitionLog {
         Ok(decided)
     }
 
+    /// DeleteRecords: begins the log at `before`, or at the high watermark; says where it begins then. An offset that
+    /// lies before the beginning moves nothing. What lies wholly before it goes from the disk bit by bit.
+    pub fn delete_records(
+        &mut self,
+        now: MonotonicTime,
+        before: Option<Offset>,
+    ) -> Result<Offset, DeleteRecordsError> {
+        self.check_writable()?;
+        let high_watermark = self.ends.high_watermark;
+        let to = before.unwrap_or(high_watermark);
+        if high_watermark < to {
+            return Err(DeleteRecordsError::OutOfRange { to, high_watermark });
+        }
+        self.advance_log_start(to);
+        if let Some(end) = self.end_of_expired() {
+            self.provide_snapshot(now, end);
+        }
+        Ok(self.ends.log_start)
+    }
+
     /// Starts a new segment, so that retention can take the one that is active now. Nothing happens if that is empty.
     pub fn roll(&mut self, now: MonotonicTime) {
         if self.check_writable().is_ok() && self.active.size > 0 {
@@ -134,6 +170,9 @@ impl PartitionLog {
         let Some(known) = place.ok().and_then(|place| self.segments.get_mut(place)) else { return };
         known.size = known.size.or(summary.size);
         known.max_timestamp = known.max_timestamp.or(summary.max_timestamp);
+        // A segment that went before anybody knew its size took the total with it.
+        self.total_bytes =
+            self.total_bytes.or_else(|| self.segments.iter().map(|segment| segment.size).sum());
     }
 
     fn retention_facts(&self) -> Vec<SegmentFacts> {

@@ -52,7 +52,7 @@ impl ShardTask {
         }
         if matches!(replica.log, ReplicaLog::Open(_)) {
             // It was to leave, and its own turn has come before it could.
-            replica.serve_waiting(now);
+            replica.serve_waiting(now, &directory);
             self.open.stay(slot);
             self.finish(slot, now);
             return false;
@@ -108,7 +108,7 @@ impl ShardTask {
         result: Result<Box<OpenLog>, RecoverError>,
         mut otherwise: Box<BrokenLog>,
     ) {
-        let sender = self.sender.clone();
+        let (sender, directory) = (self.sender.clone(), Arc::clone(&self.parts.directory));
         match &result {
             Ok(_) => self.open.on_opened(slot),
             Err(_) => self.open.on_not_opened(),
@@ -138,7 +138,7 @@ impl ShardTask {
                     replica.partition.set_state(PartitionState::Online);
                 }
                 replica.log = ReplicaLog::Open(Box::new(OpenReplica::new(*log, sink)));
-                replica.serve_waiting(now);
+                replica.serve_waiting(now, &directory);
             }
             Err(error) => {
                 LOG_OPEN_FAILURES.count(&[], 1);

@@ -13,10 +13,15 @@ fn source(key: ApiKey) -> &'static str {
         ApiKey::ApiVersions => include_str!("../api_versions.rs"),
         ApiKey::CreateTopics => include_str!("../create_topics.rs"),
         ApiKey::DeleteTopics => include_str!("../delete_topics.rs"),
+        ApiKey::DeleteRecords => include_str!("../delete_records.rs"),
         ApiKey::InitProducerId => include_str!("../init_producer_id.rs"),
         ApiKey::OffsetForLeaderEpoch => include_str!("../offset_for_leader_epoch.rs"),
         ApiKey::DescribeConfigs => include_str!("../describe_configs.rs"),
+        ApiKey::DescribeLogDirs => include_str!("../describe_log_dirs.rs"),
         ApiKey::DescribeCluster => include_str!("../describe_cluster.rs"),
+        ApiKey::DescribeProducers => include_str!("../describe_producers.rs"),
+        ApiKey::ListConfigResources => include_str!("../list_config_resources.rs"),
+        ApiKey::DescribeTopicPartitions => include_str!("../describe_topic_partitions.rs"),
     }
 }
 

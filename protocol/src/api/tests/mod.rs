@@ -32,14 +32,24 @@ macro_rules! for_each_message {
         $function::<create_topics::CreateTopicsResponse>();
         $function::<delete_topics::DeleteTopicsRequest>();
         $function::<delete_topics::DeleteTopicsResponse>();
+        $function::<delete_records::DeleteRecordsRequest>();
+        $function::<delete_records::DeleteRecordsResponse>();
         $function::<init_producer_id::InitProducerIdRequest>();
         $function::<init_producer_id::InitProducerIdResponse>();
         $function::<offset_for_leader_epoch::OffsetForLeaderEpochRequest>();
         $function::<offset_for_leader_epoch::OffsetForLeaderEpochResponse>();
         $function::<describe_configs::DescribeConfigsRequest>();
         $function::<describe_configs::DescribeConfigsResponse>();
+        $function::<describe_log_dirs::DescribeLogDirsRequest>();
+        $function::<describe_log_dirs::DescribeLogDirsResponse>();
         $function::<describe_cluster::DescribeClusterRequest>();
         $function::<describe_cluster::DescribeClusterResponse>();
+        $function::<describe_producers::DescribeProducersRequest>();
+        $function::<describe_producers::DescribeProducersResponse>();
+        $function::<list_config_resources::ListConfigResourcesRequest>();
+        $function::<list_config_resources::ListConfigResourcesResponse>();
+        $function::<describe_topic_partitions::DescribeTopicPartitionsRequest>();
+        $function::<describe_topic_partitions::DescribeTopicPartitionsResponse>();
     }};
 }
 use for_each_message;
