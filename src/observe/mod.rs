@@ -2,13 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `cells` | numbers that many threads add to |
-//! | `recorder` | the recorder behind the `metrics` facade, and its text |
+//! | `recorder` | the recorder behind the `metrics` facade |
 //! | `process` | figures of the process |
 //! | `pages` | what is served |
 //! | `server`, `io` | HTTP on the seams |
 
-mod cells;
 mod io;
 mod pages;
 mod process;
@@ -20,12 +18,12 @@ mod tests;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use ottla_broker::BrokerStatus;
 use ottla_broker::config::Endpoint;
 use ottla_runtime::{Listener, Runtime};
 use tracing::{info, warn};
 
-use self::recorder::Recorder;
 use crate::Failure;
 
 /// Where it is served if nobody says where.
@@ -66,7 +64,7 @@ pub(crate) struct Observation {
     /// Where it is served.
     pub(crate) address: SocketAddr,
     listener: Box<dyn Listener>,
-    recorder: Recorder,
+    recorded: PrometheusHandle,
 }
 
 impl Observation {
@@ -99,17 +97,19 @@ impl Observation {
                 return Ok(None);
             }
         };
-        let recorder = Recorder::default();
-        metrics::set_global_recorder(recorder.clone())
+        let recorder = recorder::recorder();
+        let recorded = recorder.handle();
+        metrics::set_global_recorder(recorder)
             .map_err(|_| Failure::Failed("metrics are recorded by somebody else already".to_owned()))?;
         ottla_broker::metrics::describe();
-        Ok(Some(Observation { address: listener.local_address(), listener, recorder }))
+        Ok(Some(Observation { address: listener.local_address(), listener, recorded }))
     }
 
     /// Serves until the process ends.
     pub(crate) fn serve(self, status: BrokerStatus, runtime: &Runtime) {
         info!("metrics and health on http://{}", self.address);
-        let router = pages::router(status, self.recorder, runtime.clock.clone());
+        runtime.spawner.spawn("metrics", recorder::sum_up(self.recorded.clone(), runtime.clock.clone()));
+        let router = pages::router(status, self.recorded, runtime.clock.clone());
         let serving = server::serve(self.listener, router, runtime.clock.clone(), runtime.spawner.clone());
         runtime.spawner.spawn("http", serving);
     }

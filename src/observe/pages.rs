@@ -10,11 +10,11 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
 use ottla_broker::BrokerStatus;
 use ottla_runtime::{Clock, MonotonicTime};
 
 use super::process;
-use super::recorder::Recorder;
 
 /// Metrics are the same for so long, however often they are asked for.
 const METRICS_AGE_MAX: Duration = Duration::from_millis(100);
@@ -27,14 +27,14 @@ const PATHS: &str = "/metrics\n/health/live\n/health/ready\n";
 
 struct Pages {
     status: BrokerStatus,
-    recorder: Recorder,
+    recorded: PrometheusHandle,
     clock: Clock,
     rendered: Mutex<Option<(MonotonicTime, Bytes)>>,
 }
 
 /// Everything that is served.
-pub(super) fn router(status: BrokerStatus, recorder: Recorder, clock: Clock) -> Router {
-    let pages = Pages { status, recorder, clock, rendered: Mutex::default() };
+pub(super) fn router(status: BrokerStatus, recorded: PrometheusHandle, clock: Clock) -> Router {
+    let pages = Pages { status, recorded, clock, rendered: Mutex::default() };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(live))
@@ -78,7 +78,7 @@ impl Pages {
             return text.clone();
         }
         self.status.update_gauges();
-        let mut text = self.recorder.render();
+        let mut text = self.recorded.render();
         process::render(&mut text);
         let text = Bytes::from(text);
         *rendered = Some((now, text.clone()));

@@ -1,14 +1,14 @@
 //! Figures of the process itself, from `/proc`, under the names that Prometheus's own libraries use.
 //!
-//! What can't be read is left out.
+//! What can't be read is left out. They are read when they are asked for and written straight to the page: CPU time is a
+//! counter with a fraction, which the recorder has no kind for.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 use ottla_broker::metrics::{Metric, table};
-
-use super::recorder::{write_header, write_sample};
 
 /// Adds them to the metrics.
 pub(super) fn render(text: &mut String) {
@@ -24,10 +24,11 @@ pub(super) fn render(text: &mut String) {
 }
 
 fn write(text: &mut String, metric: &Metric, labels: &str, value: Option<f64>) {
-    if let Some(value) = value {
-        write_header(text, metric);
-        write_sample(text, metric.name, labels, value);
-    }
+    let Some(value) = value else { return };
+    let Metric { name, kind, help, .. } = metric;
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    let lines = format_args!("# HELP {name} {help}\n# TYPE {name} {}\n{name}{labels} {value}\n", kind.name());
+    text.write_fmt(lines).expect("a String takes whatever is written");
 }
 
 /// A field of `/proc/self/stat`, by its number in proc(5), from 3 on. The second is the program's name in brackets, and

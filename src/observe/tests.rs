@@ -8,7 +8,7 @@ use ottla_broker::{Broker, BrokerStatus};
 use ottla_runtime::Connection;
 use ottla_runtime::simulated::{Machine, OperationKind, Simulation};
 
-use super::recorder::Recorder;
+use super::recorder::recorder;
 use super::{HttpListen, pages, server};
 use crate::Failure;
 
@@ -29,7 +29,7 @@ impl World {
         let status = BrokerStatus::new(runtime.clock.clone());
         simulation.block_on(async {
             let listener = runtime.net.listen((machine.ip(), PORT).into(), 50).await.unwrap();
-            let router = pages::router(status.clone(), Recorder::default(), runtime.clock.clone());
+            let router = pages::router(status.clone(), recorder().handle(), runtime.clock.clone());
             let (clock, spawner) = (runtime.clock.clone(), runtime.spawner.clone());
             runtime.spawner.spawn("http", server::serve(listener, router, clock, spawner));
         });
@@ -155,10 +155,10 @@ fn a_disk_that_fails_is_the_end_of_it() {
 
 #[test]
 fn brokers_of_one_process_share_their_metrics() {
-    let (simulation, recorder) = (Simulation::new(6), Recorder::default());
+    let (simulation, recorder) = (Simulation::new(6), recorder());
     let budgets = |statuses: &[BrokerStatus]| {
         statuses.iter().for_each(BrokerStatus::update_gauges);
-        ottla_testkit::http::sample(&recorder.render(), "ottla_request_budget_limit_bytes")
+        ottla_testkit::http::sample(&recorder.handle().render(), "ottla_request_budget_limit_bytes")
     };
     metrics::with_local_recorder(&recorder, || {
         simulation.block_on(async {
