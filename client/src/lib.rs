@@ -38,6 +38,8 @@ pub mod error;
 pub mod metadata;
 pub mod network;
 pub mod producer;
+#[cfg(test)]
+mod world;
 
 pub use client::Client;
 pub use config::ClientConfig;

@@ -2,59 +2,15 @@
 
 use std::time::Duration;
 
-use ottla_broker::Broker;
-use ottla_broker::config::{BrokerConfig, Settings};
-use ottla_protocol::api::produce::{
-    ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponse,
-};
 use ottla_protocol::error_code::ErrorCode;
-use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
+use ottla_protocol::record::Codec;
 use ottla_protocol::types::{BrokerId, Offset, PartitionIndex};
-use ottla_protocol::wire::Str;
-use ottla_runtime::Runtime;
-use ottla_runtime::simulated::{Crash, Machine, Simulation};
+use ottla_runtime::simulated::Crash;
 
 use super::*;
 use crate::client::Client;
 use crate::config::ClientConfig;
-
-struct World {
-    simulation: Simulation,
-    broker: Machine,
-}
-
-impl World {
-    fn new(seed: u64) -> World {
-        let simulation = Simulation::new(seed);
-        let broker = simulation.machine("broker");
-        World { simulation, broker }
-    }
-
-    /// Runs `test` with a client of a broker that has just started.
-    fn run<T>(&self, test: impl AsyncFnOnce(Client) -> T) -> T {
-        self.simulation.block_on(async {
-            let _broker = start(self.broker.runtime()).await;
-            test(self.client().await).await
-        })
-    }
-
-    async fn client(&self) -> Client {
-        let config = ClientConfig {
-            bootstrap_servers: vec!["broker:9092".to_owned()],
-            default_api_timeout: Duration::from_secs(20),
-            ..ClientConfig::default()
-        };
-        Client::connect(self.simulation.machine("client").runtime(), config).await.expect("a broker")
-    }
-}
-
-async fn start(runtime: Runtime) -> Broker {
-    let mut settings = Settings::default();
-    settings.listen("0.0.0.0:9092");
-    settings.data_directory("/data");
-    let (config, _) = BrokerConfig::read(&settings).expect("a config");
-    Broker::start(config, 1000, runtime).await.expect("a broker")
-}
+use crate::world::{World, append, create};
 
 fn topic(name: &str, partition_count: i32) -> NewTopic {
     NewTopic { partition_count: Some(partition_count), ..NewTopic::named(name) }
@@ -67,29 +23,6 @@ fn lines<T>(outcomes: Outcomes<String, T>, show: impl Fn(T) -> String) -> Vec<St
         Err(error) => format!("{name}: {}", error.error_code().expect("the broker's").name()),
     };
     outcomes.into_iter().map(line).collect()
-}
-
-/// Appends a record with each timestamp to partition 0 of `t`.
-async fn produce(client: &Client, timestamps: &[i64]) {
-    for timestamp in timestamps {
-        let mut builder = BatchBuilder::new(Compression::NONE);
-        builder.push(NewRecord { timestamp: *timestamp, value: Some(b"value"), ..NewRecord::default() });
-        let records = Some(builder.build().expect("a batch").to_bytes());
-        let request = ProduceRequest {
-            acks: -1,
-            timeout_ms: 30_000,
-            topic_data: vec![ProduceRequestTopic {
-                name: Str::from("t"),
-                topic_id: client.admin().list_topics().await.expect("topics")["t"].id,
-                partition_data: vec![ProduceRequestPartition { index: 0, records }],
-            }],
-            ..ProduceRequest::default()
-        };
-        let cluster = &client.admin().cluster;
-        let answer: ProduceResponse =
-            cluster.call_until(&cluster.deadline(), cluster.pool.any(), &request).await.expect("an answer");
-        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-    }
 }
 
 #[test]
@@ -188,8 +121,10 @@ fn configs_say_where_their_value_is_from() {
 fn offsets_are_found_by_end_and_by_time() {
     World::new(7).run(async |client| {
         let admin = client.admin();
-        assert!(admin.create_topics(&[topic("t", 2)]).await["t"].is_ok());
-        produce(&client, &[1000, 3000, 2000]).await;
+        create(&client, "t", 2).await;
+        for timestamp in [1000, 3000, 2000] {
+            append(&client, 0, Codec::None, timestamp, &["value"]).await;
+        }
         let check = async |index: i32, spec, expected: Option<i64>| {
             let key = ("t".to_owned(), PartitionIndex(index));
             let mut found = admin.list_offsets(&[("t", PartitionIndex(index), spec)]).await;
@@ -221,7 +156,7 @@ fn a_topic_created_anew_is_not_taken_for_the_old_one() {
     World::new(8).run(async |client| {
         let admin = client.admin();
         for partition_count in [1, 2] {
-            assert!(admin.create_topics(&[topic("t", partition_count)]).await["t"].is_ok());
+            create(&client, "t", partition_count).await;
             let last = PartitionIndex(partition_count - 1);
             let found = admin.list_offsets(&[("t", last, OffsetSpec::Latest)]).await;
             assert!(found[&("t".to_owned(), last)].is_ok(), "{found:?}");
@@ -238,15 +173,15 @@ fn a_restart_in_between_is_waited_for() {
     for seed in 0..5 {
         let world = World::new(seed);
         world.simulation.block_on(async {
-            let _first = start(world.broker.runtime()).await;
+            let _first = world.start().await;
             let client = world.client().await;
             let admin = client.admin();
-            assert!(admin.create_topics(&[topic("t", 1)]).await["t"].is_ok());
+            create(&client, "t", 1).await;
             world.broker.crash(Crash::Kill);
-            let clock = world.simulation.clock();
+            let clock = world.clock();
             let back = async {
                 clock.sleep(Duration::from_secs(5)).await;
-                start(world.broker.restart()).await
+                world.start().await
             };
             let latest = [("t", PartitionIndex(0), OffsetSpec::Latest)];
             let new = [topic("u", 1)];
@@ -270,10 +205,10 @@ fn a_restart_in_between_is_waited_for() {
 fn a_broker_that_stays_away_ends_with_the_time_out_and_the_reason() {
     let world = World::new(9);
     world.simulation.block_on(async {
-        let _broker = start(world.broker.runtime()).await;
+        let _broker = world.start().await;
         let client = world.client().await;
         world.broker.crash(Crash::Kill);
-        let clock = world.simulation.clock();
+        let clock = world.clock();
         let before = clock.now();
         let error = client.admin().list_topics().await.expect_err("nobody is there");
         let taken = clock.now().since(before);
@@ -289,9 +224,9 @@ fn those_who_want_the_same_metadata_at_once_share_one_question() {
     let steps = |askers: usize| {
         let world = World::new(10);
         world.run(async |client| {
-            assert!(client.admin().create_topics(&[topic("t", 1)]).await["t"].is_ok());
+            create(&client, "t", 1).await;
             let (send, mut done) = tokio::sync::mpsc::channel(askers);
-            let runtime = world.simulation.machine("client").runtime();
+            let runtime = world.runtime();
             for _ in 0..askers {
                 let (client, send) = (client.clone(), send.clone());
                 drop(runtime.spawner.spawn("asker", async move {
@@ -316,7 +251,7 @@ fn nobody_to_connect_to_is_told_at_once() {
     let connect = |servers: &[&str]| {
         let bootstrap_servers = servers.iter().map(|server| (*server).to_owned()).collect();
         let config = ClientConfig { bootstrap_servers, ..ClientConfig::default() };
-        let runtime = world.simulation.machine("client").runtime();
+        let runtime = world.runtime();
         let outcome = world.simulation.block_on(Client::connect(runtime, config));
         outcome.err().map(|error| error.to_string()).expect("nobody listens")
     };
