@@ -148,12 +148,19 @@ impl Fetcher {
             0 => Ok(answer),
             code => Err(RequestError::Refused { api: fetch::API.name, code }),
         });
+        match &answer {
+            Ok(answer) => state.session.on_answer(answer.session_id),
+            Err(RequestError::Refused { code, .. }) => state.session.on_refused(*code),
+            Err(_) => state.session.on_no_answer(),
+        }
         match answer {
             Ok(answer) => {
                 let throttle = u64::try_from(answer.throttle_time_ms).unwrap_or(0);
                 state.not_before = now.after(Duration::from_millis(throttle));
                 self.on_answer(now, asked, answer, throttle > 0);
             }
+            // The broker's session and ours have parted, and everything is asked for again at once.
+            Err(RequestError::Refused { .. }) if asked.is_incremental => {}
             Err(error) => {
                 if !error.is_retriable() {
                     self.error = Some(ConsumerError::Request(error.clone()));
@@ -185,8 +192,14 @@ impl Fetcher {
             return;
         }
         for (name, (generation, _)) in &asked.partitions {
-            if !mentioned.contains(name) && self.is_current(name, *generation) {
+            if mentioned.contains(name) || !self.is_current(name, *generation) {
+                continue;
+            }
+            if !asked.is_incremental {
                 self.retry_later(now, name, Error::NotMentioned { api: fetch::API.name }, false);
+            } else if let Some(partition) = self.partitions.get_mut(name) {
+                // Nothing new.
+                partition.retry = Retry::default();
             }
         }
     }

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::api::fetch::{FetchRequest, FetchRequestPartition, FetchRequestTopic, FetchResponse};
+use ottla_protocol::api::fetch::{
+    FetchRequest, FetchRequestForgottenTopic, FetchRequestPartition, FetchRequestTopic, FetchResponse,
+};
 use ottla_protocol::types::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use ottla_protocol::wire::Str;
 use ottla_runtime::{MonotonicTime, Rng};
@@ -19,6 +21,7 @@ use ottla_runtime::{MonotonicTime, Rng};
 use super::config::{ConsumerConfig, OffsetReset};
 use super::error::ConsumerError;
 use super::partition::{Opened, Partition, Place};
+use super::session::{FetchSession, SessionRequest, Wanted};
 use super::{SeekTo, TopicPartition};
 use crate::config::ClientConfig;
 use crate::error::{Error, RequestError};
@@ -75,6 +78,7 @@ pub(super) struct BrokerState {
     pub(super) not_before: MonotonicTime,
     /// Whether it was asked without waiting since something was last taken.
     polled: bool,
+    pub(super) session: FetchSession,
 }
 
 /// A question to the world. Each has its answer, a [`Told`].
@@ -103,6 +107,8 @@ pub(super) struct Asked {
     pub(super) partitions: BTreeMap<TopicPartition, (u64, Offset)>,
     /// The names behind the ids that answers give.
     pub(super) topics: BTreeMap<TopicId, Arc<str>>,
+    /// Whether the answer leaves out what has nothing new.
+    pub(super) is_incremental: bool,
 }
 
 /// An answer of the world.
@@ -420,7 +426,7 @@ impl Fetcher {
         // A broker fills its answer in this order, so the hungriest come first.
         wanted.sort();
         let mut asked = Asked::default();
-        let mut topics: Vec<FetchRequestTopic> = Vec::new();
+        let mut rows = Vec::new();
         for (_, name) in wanted {
             let epoch = self.leader_of(&name).map_or(LeaderEpoch::UNKNOWN, |it| it.leader_epoch);
             let id = self.view.topics.get(&*name.topic).and_then(|topic| topic.as_ref().ok()).map(|it| it.id);
@@ -434,17 +440,14 @@ impl Fetcher {
                 partition_max_bytes: on_wire(self.config.max_partition_fetch_bytes),
                 ..FetchRequestPartition::default()
             };
-            match topics.last_mut().filter(|topic| *topic.topic == *name.topic) {
-                Some(topic) => topic.partitions.push(row),
-                None => topics.push(FetchRequestTopic {
-                    topic: Str::copy_of(&name.topic),
-                    topic_id: id.unwrap_or_default(),
-                    partitions: vec![row],
-                }),
-            }
-            asked.topics.insert(id.unwrap_or_default(), Arc::clone(&name.topic));
-            asked.partitions.insert(name, (partition.generation, fetch_from));
+            let topic_id = id.unwrap_or_default();
+            asked.topics.insert(topic_id, Arc::clone(&name.topic));
+            asked.partitions.insert(name.clone(), (partition.generation, fetch_from));
+            rows.push(Wanted { name, topic_id, row });
         }
+        let SessionRequest { id, epoch, named, forgotten } =
+            self.brokers.entry(broker).or_default().session.next(rows);
+        asked.is_incremental = epoch > 0;
         let wait = self.config.fetch_max_wait.min(self.times.fetch_wait_max);
         let request = FetchRequest {
             replica_id: -1,
@@ -452,7 +455,10 @@ impl Fetcher {
             min_bytes: on_wire(self.config.fetch_min_bytes),
             max_bytes: on_wire(max_bytes),
             isolation_level: self.config.isolation_level.on_wire(),
-            topics,
+            session_id: id,
+            session_epoch: epoch,
+            topics: by_topic(named),
+            forgotten_topics_data: forgotten.into_iter().map(forgotten_row).collect(),
             ..FetchRequest::default()
         };
         FetchQuestion { broker, request, asked }
@@ -468,6 +474,26 @@ impl Asked {
         }
         self.topics.values().find(|name| &***name == topic).cloned().map(of)
     }
+}
+
+/// Rows of one topic that follow one another go together.
+fn by_topic(named: Vec<Wanted>) -> Vec<FetchRequestTopic> {
+    let mut topics: Vec<FetchRequestTopic> = Vec::new();
+    for Wanted { name, topic_id, row } in named {
+        match topics.last_mut().filter(|topic| *topic.topic == *name.topic) {
+            Some(topic) => topic.partitions.push(row),
+            None => {
+                let topic = Str::copy_of(&name.topic);
+                topics.push(FetchRequestTopic { topic, topic_id, partitions: vec![row] });
+            }
+        }
+    }
+    topics
+}
+
+fn forgotten_row((name, topic_id): (TopicPartition, TopicId)) -> FetchRequestForgottenTopic {
+    let (topic, partitions) = (Str::copy_of(&name.topic), vec![name.partition.0]);
+    FetchRequestForgottenTopic { topic, topic_id, partitions }
 }
 
 fn wake(wake_at: &mut Option<MonotonicTime>, at: MonotonicTime) {

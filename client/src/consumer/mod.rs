@@ -5,6 +5,7 @@
 //! | `config`    | Kafka's names and defaults as fields                                             |
 //! | `consumer`  | the consumer itself: carries out what `fetcher` decides                          |
 //! | `fetcher`   | whom to ask for what, and how much                                               |
+//! | `session`   | which of it has to be said, because the broker doesn't remember it               |
 //! | `answers`   | what an answer changes, and what each error code leads to                        |
 //! | `partition` | one partition: where it stands, and what waits to be taken                       |
 //! | `aborted`   | which batches belong to transactions that were aborted                           |
@@ -14,7 +15,7 @@
 //! One fetch is under way per broker, while what came before is being taken, until as much waits as may. A partition's
 //! records come in the order of their offsets, each once; partitions take turns.
 //!
-//! Decisions: `fetcher`, `answers`, `partition`, `aborted`, `lookup`.
+//! Decisions: `fetcher`, `session`, `answers`, `partition`, `aborted`, `lookup`.
 
 mod aborted;
 mod answers;
@@ -26,6 +27,7 @@ mod fetcher;
 mod lookup;
 mod partition;
 mod record;
+mod session;
 #[cfg(test)]
 mod tests;
 

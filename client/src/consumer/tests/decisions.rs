@@ -315,6 +315,56 @@ fn answers_that_lead_nowhere_are_followed_by_a_pause() {
 }
 
 #[test]
+fn a_session_is_kept_up() {
+    // What has nothing new is neither named nor answered.
+    let begun = "assign a-0 a-1 | seek a-0 0 | seek a-1 0 | leaders a-0@1 a-1@1";
+    let notes = play(
+        small(),
+        &format!(
+            "{begun} | answer 1 session=9 a-0= a-1= | answer 1 session=9 | answer 1 session=9 a-1=0+1,1+1 | \
+             answer 1 session=9 | take | answer 1 session=9 a-0!6 | take | wait 130 | leaders a-0@2 a-1@1"
+        ),
+    );
+    assert_eq!(
+        notes[2..],
+        [
+            "fetch 1 a-0:0,a-1:0 max 200",
+            "fetch 1  max 200 in 9/1",
+            "fetch 1  max 200 in 9/2",
+            // Enough of a-1 waits.
+            "fetch 1  max 100 at once in 9/3 without a-1",
+            "a-1 [0] to 1",
+            "fetch 1 a-1:2 max 200 in 9/4",
+            "fetch 1  max 100 in 9/5 without a-0",
+            "a-1 [1] to 2",
+            "refresh a",
+            "fetch 2 a-0:0 max 100",
+        ]
+    );
+}
+
+#[test]
+fn a_session_that_is_lost_begins_anew() {
+    let in_session = "answer 1 session=9 a-0= | answer 1 session=9";
+    let check = |event: &str, expected: &[&str]| {
+        let notes = play(small(), &format!("{BEGUN} | {in_session} | {event}"));
+        assert_eq!(notes[3..5], ["fetch 1  max 100 in 9/1", "fetch 1  max 100 in 9/2"]);
+        assert_eq!(notes[5..], *expected, "{event}");
+    };
+    check("answer 1 refused=70", &["fetch 1 a-0:0 max 100"]);
+    check("answer 1 refused=71", &["fetch 1 a-0:0 max 100 in 9/0"]);
+    check("answer 1 refused=106", &["fetch 1 a-0:0 max 100 in 9/0"]);
+    check("lost 1 | wait 130 | leaders a-0@1", &["refresh a", "fetch 1 a-0:0 max 100 in 9/0"]);
+    // A broker that refuses what names everything is left alone for a while.
+    check(
+        "answer 1 refused=71 | answer 1 refused=71 | wait 130",
+        &["fetch 1 a-0:0 max 100 in 9/0", "refresh a"],
+    );
+    // The broker has ended it, and leaves out nothing in what follows.
+    check("answer 1 a-0=0+1", &["fetch 1 a-0:1 max 100"]);
+}
+
+#[test]
 fn control_batches_are_never_shown_and_aborted_ones_not_to_read_committed() {
     let answer = "answer 1 a-0=0+1@7,1+1@8,2+1,3!7,4+1@7,5.7,6+1@8;7>0;8>6 | take | take | take | take | take | take | take";
     let shown = |isolation_level| {

@@ -164,6 +164,14 @@ impl Play {
                     format!("offsets {}", seeks.collect::<Vec<_>>().join(","))
                 }
                 Ask::Fetch(question) => {
+                    let session = match (question.request.session_id, question.request.session_epoch) {
+                        (0, 0) => String::new(),
+                        (id, epoch) => format!(" in {id}/{epoch}"),
+                    };
+                    let forgotten = question.request.forgotten_topics_data.iter().flat_map(|topic| {
+                        topic.partitions.iter().map(|index| format!(" without {}-{index}", &*topic.topic))
+                    });
+                    let session = session + &forgotten.collect::<String>();
                     let rows = question.request.topics.iter().flat_map(|topic| {
                         let row = |it: &_| {
                             let it: &ottla_protocol::api::fetch::FetchRequestPartition = it;
@@ -173,8 +181,8 @@ impl Play {
                     });
                     let rows = rows.collect::<Vec<_>>().join(",");
                     let wait = if question.request.max_wait_ms == 0 { " at once" } else { "" };
-                    let note =
-                        format!("fetch {} {rows} max {}{wait}", question.broker, question.request.max_bytes);
+                    let max_bytes = question.request.max_bytes;
+                    let note = format!("fetch {} {rows} max {max_bytes}{wait}{session}", question.broker);
                     self.fetching.insert(question.broker, question.asked);
                     note
                 }
@@ -221,13 +229,22 @@ impl Play {
         self.fetcher.on_told(self.now, Told::Offsets(vec![(name, generation, offset)]));
     }
 
-    /// Rows such as `a-0=5+3,8+1`, `a-0=` for nothing new, `a-0!6` for an error, `a-0=5+3@7;7>5` with producer 7's
+    /// `session=9` for the answer's session, `refused=71` for the answer as a whole, `throttle=700`, and
+    /// rows such as `a-0=5+3,8+1`, `a-0=` for nothing new, `a-0!6` for an error, `a-0=5+3@7;7>5` with producer 7's
     /// transaction from offset 5 on aborted.
     fn answer(&mut self, broker: i32, rows: &[&str]) {
         let mut response = FetchResponse::default();
         for row in rows {
             if let Some(throttle) = row.strip_prefix("throttle=") {
                 response.throttle_time_ms = throttle.parse().expect("a number");
+                continue;
+            }
+            if let Some(id) = row.strip_prefix("session=") {
+                response.session_id = id.parse().expect("a number");
+                continue;
+            }
+            if let Some(code) = row.strip_prefix("refused=") {
+                response.error_code = code.parse().expect("a code");
                 continue;
             }
             let (name, partition) = match row.split_once('=') {
