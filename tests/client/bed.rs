@@ -29,8 +29,15 @@ struct Shared {
     _directory: tempfile::TempDir,
 }
 
+/// The broker of one test alone, as a process: it can be killed, and comes back at the same address with its data.
+pub(crate) struct OwnBroker {
+    directory: tempfile::TempDir,
+    address: String,
+    process: Option<BrokerProcess>,
+}
+
 /// `ottla serve` with its data there.
-pub(crate) fn command(directory: &tempfile::TempDir) -> BrokerCommand {
+fn command(directory: &tempfile::TempDir) -> BrokerCommand {
     BrokerCommand::new(env!("CARGO_BIN_EXE_ottla"), directory.path().join("data"))
 }
 
@@ -70,8 +77,17 @@ pub(crate) fn on_kafka<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F) {
     }
 }
 
+/// Runs a test against a broker of its own.
+pub(crate) fn on_own_broker<F: Future<Output = ()>>(test: impl FnOnce(Bed, OwnBroker) -> F) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let process = command(&directory).start();
+    let address = process.address().to_string();
+    let broker = OwnBroker { directory, address: address.clone(), process: Some(process) };
+    on_machine(address, |bed| test(bed, broker));
+}
+
 /// Runs a test on the machine itself.
-pub(crate) fn on_machine<F: Future<Output = ()>>(bootstrap: String, test: impl FnOnce(Bed) -> F) {
+fn on_machine<F: Future<Output = ()>>(bootstrap: String, test: impl FnOnce(Bed) -> F) {
     real::block_on(None, |runtime| run(Bed { runtime, bootstrap }, test)).expect("a runtime");
 }
 
@@ -84,18 +100,25 @@ async fn run<F: Future<Output = ()>>(bed: Bed, test: impl FnOnce(Bed) -> F) {
     }
 }
 
+impl OwnBroker {
+    pub(crate) fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// Starts it again while the test goes on.
+    pub(crate) async fn restart(&mut self, runtime: &Runtime) {
+        let command = command(&self.directory).listen(self.address.clone());
+        let (tell, started) = oneshot::channel();
+        runtime.spawner.spawn_thread("start", move || drop(tell.send(command.start())));
+        self.process = Some(started.await.expect("it starts"));
+    }
+}
+
 impl Bed {
     pub(crate) async fn client(&self) -> Client {
         let config =
             ClientConfig { bootstrap_servers: vec![self.bootstrap.clone()], ..ClientConfig::default() };
         Client::connect(self.runtime.clone(), config).await.expect("a broker")
-    }
-
-    /// Starts a broker while the test goes on.
-    pub(crate) async fn start(&self, command: BrokerCommand) -> BrokerProcess {
-        let (tell, started) = oneshot::channel();
-        self.runtime.spawner.spawn_thread("start", move || drop(tell.send(command.start())));
-        started.await.expect("it starts")
     }
 
     /// Waits for what a broker does by itself, a little later.

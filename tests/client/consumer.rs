@@ -22,6 +22,7 @@ crate::everywhere! {
     a_partition_that_is_paused_gives_nothing,
     positions_and_ends_are_told,
     no_more_is_fetched_ahead_than_may_be,
+    an_answer_brings_what_is_new_and_no_more,
     a_batch_that_is_larger_than_a_fetch_arrives,
     an_offset_that_is_not_in_the_log_is_reset_or_told,
     a_topic_that_is_deleted_is_told,
@@ -290,6 +291,32 @@ async fn no_more_is_fetched_ahead_than_may_be(bed: Bed) {
     }
 }
 
+async fn an_answer_brings_what_is_new_and_no_more(bed: Bed) {
+    const PARTITIONS: i32 = 100;
+    const RECORDS: usize = 10;
+    /// What an answer says of a partition that has nothing new, at least.
+    const ROW_BYTES: usize = 30;
+    let (bed, counted) = Counted::network_of(bed);
+    let (client, topic) = bed.client_and_topic(PARTITIONS, &[]).await;
+    let names: Vec<TopicPartition> = (0..PARTITIONS).map(|index| place(&topic, index)).collect();
+    let mut consumer = consumer(&client, OffsetReset::Earliest, &names.iter().collect::<Vec<_>>());
+    let writer = Writer::new(&client, &topic, Codec::None);
+    for name in &names {
+        assert_eq!(consumer.position(name).await.expect("found"), Offset(0));
+    }
+    writer.values(0, &["first"]).await;
+    assert_eq!(next(&mut consumer).await, "first");
+    let before = counted.received();
+    for number in 0..RECORDS {
+        let value = number.to_string();
+        writer.values(7, &[&value]).await;
+        assert_eq!(next(&mut consumer).await, value);
+    }
+    // Each record comes in an answer of its own.
+    let (received, all_rows) = (counted.received() - before, RECORDS * PARTITIONS as usize * ROW_BYTES);
+    assert!(received < all_rows / 2, "{received} bytes for {RECORDS} records");
+}
+
 async fn a_batch_that_is_larger_than_a_fetch_arrives(bed: Bed) {
     let (client, topic) = bed.client_and_topic(1, &[]).await;
     let writer = Writer::new(&client, &topic, Codec::None);
@@ -418,22 +445,18 @@ async fn what_is_written_while_somebody_waits_arrives(bed: Bed) {
 
 #[test]
 fn a_broker_that_is_killed_and_comes_back_is_read_on_from() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let first = bed::command(&directory).start();
-    let address = first.address().to_string();
-    bed::on_machine(address.clone(), async |bed| {
+    bed::on_own_broker(async |bed, mut broker| {
         let (client, topic) = bed.client_and_topic(2, &[]).await;
         let writer = Writer::new(&client, &topic, Codec::None);
         let [zero, one] = [0, 1].map(|index| place(&topic, index));
         let mut consumer = consumer(&client, OffsetReset::Earliest, &[&zero, &one]);
         writer.values(0, &["before", "too"]).await;
         assert_eq!(next(&mut consumer).await, "before");
-        first.kill();
+        broker.kill();
         // It waits while nobody is there, and says nothing of it; what it has it still gives.
-        let (found, _second) = tokio::join!(biased; take(&mut consumer, 2), async {
-            let second = bed.start(bed::command(&directory).listen(address)).await;
+        let (found, ()) = tokio::join!(biased; take(&mut consumer, 2), async {
+            broker.restart(&bed.runtime).await;
             writer.values(1, &["after"]).await;
-            second
         });
         assert_eq!(found, ["too", "after"]);
         assert_eq!(consumer.position(&zero).await.expect("known"), Offset(2));

@@ -221,13 +221,9 @@ async fn close_waits_for_everything_and_accepts_no_more(bed: Bed) {
 
 #[test]
 fn a_broker_that_is_killed_loses_and_repeats_nothing() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let first = bed::command(&directory).start();
-    let address = first.address().to_string();
-    bed::on_machine(address.clone(), async |bed| {
+    bed::on_own_broker(async |bed, mut broker| {
         let (client, topic) = bed.client_and_topic(1, &[]).await;
         let producer = client.producer(ProducerConfig::default()).expect("a config");
-        let mut broker = Some(first);
         let mut deliveries = VecDeque::new();
         let mut written = 0;
         for number in 0..2_000_u32 {
@@ -240,8 +236,8 @@ fn a_broker_that_is_killed_loses_and_repeats_nothing() {
                 written += 1;
             }
             if number % 500 == 250 {
-                broker.take().expect("it runs").kill();
-                broker = Some(bed::command(&directory).listen(address.clone()).start());
+                broker.kill();
+                broker.restart(&bed.runtime).await;
             }
         }
         for (number, delivery) in (written..).zip(deliveries) {
