@@ -97,7 +97,6 @@ async fn serve(
         .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
     let (mut interrupt, mut terminate) =
         signals.map_err(|error| Failure::Failed(format!("signals can't be received: {error}")))?;
-    let policy = config.log.topic_defaults.flush_policy;
     // Before the broker, whose start can be watched then.
     let status = BrokerStatus::new(runtime.clock.clone());
     if let Some(observation) = Observation::begin(http, &runtime).await? {
@@ -106,7 +105,7 @@ async fn serve(
     let mut broker = Broker::start_watched(config, descriptors, runtime, status)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    introduce(&broker, policy);
+    introduce(&broker);
     tokio::select! {
         end = broker.ended() => {
             error!("the broker has failed: {end}");
@@ -131,11 +130,11 @@ async fn serve(
     }
 }
 
-fn introduce(broker: &Broker, policy: FlushPolicy) {
+fn introduce(broker: &Broker) {
     let address = broker.address();
     info!("listening on {address}");
     info!("data in {}", broker.data_directory().display());
-    match policy {
+    match broker.flush_policy() {
         FlushPolicy::Group => info!("acks=all waits until the record is on disk (ottla.flush.policy=group)"),
         FlushPolicy::Os => {
             info!(

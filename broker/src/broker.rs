@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Handlers, ProducerIds};
 use crate::builder::BrokerBuilder;
-use crate::config::{BrokerConfig, ConfigErrors};
-use crate::controller::{Metadata, OpenError, OpenOptions};
+use crate::config::{BrokerConfig, BrokerLayers, ConfigErrors, FlushPolicy, TopicConfig};
+use crate::controller::{Metadata, OpenError, OpenOptions, broker_layers};
 use crate::descriptors;
 use crate::metrics::FetchMetrics;
 use crate::network::{self, FetchSessions, RequestBudget};
-use crate::replication::{LoadError, Replicas};
+use crate::replication::{LoadError, ReplicaOptions, Replicas};
 use crate::status::{BrokerStatus, Watched};
 
 /// How long connections get, at a stop, to be answered what is under way.
@@ -60,6 +60,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Broker {
     address: SocketAddr,
     metadata: Metadata,
+    /// What its file and flags say.
+    layers: Arc<BrokerLayers>,
     replicas: Replicas,
     listener: TaskHandle,
     stop: CancellationToken,
@@ -151,11 +153,12 @@ impl Broker {
         let mut options = OpenOptions::new(&config.log.directory, config.node.id);
         options.rack.clone_from(&config.node.rack);
         status.set_starting("opening the metadata");
+        let layers = Arc::clone(&config.layers);
         let metadata = Metadata::open(&runtime, options).await?;
         let started = Broker::start_on(config, descriptors, &runtime, &metadata, &status).await;
         match started {
             Ok((replicas, address, listener, stop)) => {
-                Ok(Broker { address, metadata, replicas, listener, stop, runtime, status })
+                Ok(Broker { address, metadata, layers, replicas, listener, stop, runtime, status })
             }
             Err(error) => {
                 status.set_failed(&error.to_string());
@@ -179,7 +182,9 @@ impl Broker {
             .map_err(|source| StartError::Listen { address: config.listener.bind.to_string(), source })?;
         let address = listener.local_address();
         status.set_starting("looking at the logs");
-        let replicas = Replicas::start(runtime, &config.log, metadata, config.node.id, descriptors).await?;
+        let options =
+            ReplicaOptions { log: &config.log, layers: &config.layers, node: config.node.id, descriptors };
+        let replicas = Replicas::start(runtime, metadata, options).await?;
         let stop = CancellationToken::new();
         let mut limits = config.limits.clone();
         limits.connections_max = limits.connections_max.min(descriptors::for_connections(descriptors));
@@ -214,6 +219,13 @@ impl Broker {
     /// Where its data is.
     pub fn data_directory(&self) -> &Path {
         self.replicas.data_directory()
+    }
+
+    /// What makes a record safe in topics that don't choose for themselves, as it is now.
+    pub fn flush_policy(&self) -> FlushPolicy {
+        let image = self.metadata.image();
+        let layers = broker_layers(&image, self.metadata.node_id(), &self.layers.static_values);
+        TopicConfig::inherited(&layers).flush_policy
     }
 
     /// Whether this start made the data directory.

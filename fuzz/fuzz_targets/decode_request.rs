@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
             both::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(body, version);
         }
         ApiKey::DescribeConfigs => both::<api::describe_configs::DescribeConfigsRequest>(body, version),
+        ApiKey::AlterConfigs => both::<api::alter_configs::AlterConfigsRequest>(body, version),
         ApiKey::DescribeLogDirs => both::<api::describe_log_dirs::DescribeLogDirsRequest>(body, version),
+        ApiKey::CreatePartitions => both::<api::create_partitions::CreatePartitionsRequest>(body, version),
+        ApiKey::IncrementalAlterConfigs => both::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>(body, version),
         ApiKey::DescribeCluster => both::<api::describe_cluster::DescribeClusterRequest>(body, version),
         ApiKey::DescribeProducers => both::<api::describe_producers::DescribeProducersRequest>(body, version),
         ApiKey::ListConfigResources => both::<api::list_config_resources::ListConfigResourcesRequest>(body, version),

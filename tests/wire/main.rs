@@ -14,8 +14,10 @@
 mod bed;
 mod check;
 
+mod alter_configs;
 mod api_versions;
 mod connections;
+mod create_partitions;
 mod create_topics;
 mod damage;
 mod delete_records;
@@ -31,6 +33,7 @@ mod find_coordinator;
 mod frames;
 mod hostile;
 mod idempotence;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;

@@ -51,7 +51,7 @@ impl Handlers {
             Ok(topic) => topic,
             Err(error) => return failed(name, code_of(&error), error.to_string()),
         };
-        let configs = describe::describe_topic(&self.config.layers, &topic.configs, None)
+        let configs = describe::describe_topic(&self.layers_in(&self.image()), &topic.configs, None)
             .into_iter()
             .map(|row| CreateTopicsResponseConfig {
                 name: Str::from(row.name.into_owned()),

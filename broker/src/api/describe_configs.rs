@@ -10,19 +10,13 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 
 use super::Handlers;
+use super::resource_type::ResourceType;
 use crate::config::Source;
 use crate::config::describe::{
     ConfigRow, describe_broker, describe_broker_loggers, describe_client_metrics, describe_group,
     describe_topic,
 };
-use crate::controller::TopicName;
-
-/// Resource types.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+use crate::controller::{ConfigResource, TopicName, own_configs};
 
 /// Resources that one request is answered for in full; a broker's configs are some 50 KiB, and an answer has to fit
 /// into memory. Further ones get INVALID_REQUEST.
@@ -51,31 +45,36 @@ impl Handlers {
             .filter(|keys| !keys.is_empty())
             .map(|keys| keys.iter().map(|key| &**key).collect());
         let wanted = wanted.as_ref();
-        let layers = &self.config.layers;
+        let image = self.image();
+        let layers = &self.layers_in(&image);
         let name = &*resource.resource_name;
         let node = self.config.node.id;
-        let nothing = BTreeMap::new();
-        let rows = match resource.resource_type {
-            TOPIC => {
+        let set_on = |resource: ConfigResource| own_configs(&image, &resource);
+        let kind = ResourceType::from_code(resource.resource_type).ok_or_else(|| {
+            let code = resource.resource_type;
+            (ErrorCode::InvalidRequest, format!("no resource has type {code}"))
+        })?;
+        let rows = match kind {
+            ResourceType::Topic => {
                 TopicName::check(name)
                     .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
-                let image = self.image();
                 if image.topic(name).is_none() {
                     return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
                 }
-                let overrides = image
-                    .topic_configs(name)
-                    .into_iter()
-                    .flatten()
-                    .map(|(key, value)| (key.to_string(), value.to_string()))
-                    .collect();
+                let overrides = set_on(ConfigResource::Topic(name.to_owned()));
                 return Ok(describe_topic(layers, &overrides, wanted));
             }
-            BROKER => describe_broker(layers, node, name, wanted),
-            BROKER_LOGGER => describe_broker_loggers(node, name, &nothing, wanted),
-            CLIENT_METRICS => describe_client_metrics(layers, name, &nothing, wanted),
-            GROUP => describe_group(layers, name, &nothing, wanted),
-            other => return Err((ErrorCode::InvalidRequest, format!("no resource has type {other}"))),
+            ResourceType::Broker => describe_broker(layers, node, name, wanted),
+            // The broker logs by modules, which nobody can turn up or down while it runs.
+            ResourceType::BrokerLogger => describe_broker_loggers(node, name, &BTreeMap::new(), wanted),
+            ResourceType::ClientMetrics => {
+                let set = set_on(ConfigResource::ClientMetrics(name.to_owned()));
+                describe_client_metrics(layers, name, &set, wanted)
+            }
+            ResourceType::Group => {
+                let set = set_on(ConfigResource::Group(name.to_owned()));
+                describe_group(layers, name, &set, wanted)
+            }
         };
         rows.map_err(|error| (ErrorCode::InvalidRequest, error.to_string()))
     }
@@ -111,7 +110,7 @@ fn config(row: ConfigRow, include_synonyms: bool) -> DescribeConfigsResponseConf
         synonyms: synonyms
             .into_iter()
             .map(|synonym| DescribeConfigsResponseSynonym {
-                name: Str::from(synonym.name),
+                name: Str::from(synonym.name.into_owned()),
                 value: synonym.value.map(Str::from),
                 source: synonym.source as i8,
             })

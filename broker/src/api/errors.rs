@@ -1,6 +1,8 @@
 //! Which error codes stand in an answer, for the metrics. A code of 0 is none.
 
+use ottla_protocol::api::alter_configs::AlterConfigsResponse;
 use ottla_protocol::api::api_versions::ApiVersionsResponse;
+use ottla_protocol::api::create_partitions::CreatePartitionsResponse;
 use ottla_protocol::api::create_topics::CreateTopicsResponse;
 use ottla_protocol::api::delete_records::DeleteRecordsResponse;
 use ottla_protocol::api::delete_topics::DeleteTopicsResponse;
@@ -11,6 +13,7 @@ use ottla_protocol::api::describe_producers::DescribeProducersResponse;
 use ottla_protocol::api::describe_topic_partitions::DescribeTopicPartitionsResponse;
 use ottla_protocol::api::fetch::FetchResponse;
 use ottla_protocol::api::find_coordinator::FindCoordinatorResponse;
+use ottla_protocol::api::incremental_alter_configs::IncrementalAlterConfigsResponse;
 use ottla_protocol::api::init_producer_id::InitProducerIdResponse;
 use ottla_protocol::api::list_config_resources::ListConfigResourcesResponse;
 use ottla_protocol::api::list_offsets::ListOffsetsResponse;
@@ -145,5 +148,23 @@ impl ErrorCodes for DescribeProducersResponse {
 impl ErrorCodes for ListConfigResourcesResponse {
     fn error_codes(&self) -> impl Iterator<Item = i16> {
         [self.error_code].into_iter()
+    }
+}
+
+impl ErrorCodes for AlterConfigsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.responses.iter().map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for IncrementalAlterConfigsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.responses.iter().map(|row| row.error_code)
+    }
+}
+
+impl ErrorCodes for CreatePartitionsResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        self.results.iter().map(|row| row.error_code)
     }
 }

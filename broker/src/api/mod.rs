@@ -3,7 +3,10 @@
 //! A handler decodes nothing itself and keeps nothing: it asks the metadata image, the partitions and the shards, and
 //! fills in the response. What it decides beyond looking things up is decided elsewhere, in a pure file.
 
+mod alter_configs;
 mod api_versions;
+mod config_changes;
+mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
@@ -15,6 +18,7 @@ mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
@@ -38,8 +42,8 @@ use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 use self::errors::ErrorCodes;
-use crate::config::BrokerConfig;
-use crate::controller::{Metadata, MetadataImage};
+use crate::config::{BrokerConfig, LimitsConfig};
+use crate::controller::{ConfigResource, Metadata, MetadataImage};
 use crate::log::safe_ends_task::SafeEndNotes;
 use crate::metrics::FetchMetrics;
 use crate::metrics::table::REQUEST_ERRORS;
@@ -153,6 +157,16 @@ impl Handlers {
             ApiKey::DescribeCluster => {
                 answer(&header, body, |request| self.describe_cluster(connection, &request))
             }
+            ApiKey::CreatePartitions => {
+                answer_async(&header, body, async |request| self.create_partitions(request).await).await
+            }
+            ApiKey::AlterConfigs => {
+                answer_async(&header, body, async |request| self.alter_configs(request).await).await
+            }
+            ApiKey::IncrementalAlterConfigs => {
+                answer_async(&header, body, async |request| self.incremental_alter_configs(request).await)
+                    .await
+            }
             ApiKey::DeleteRecords => {
                 answer_async(&header, body, async |request| self.delete_records(request).await).await
             }
@@ -175,6 +189,19 @@ impl Handlers {
 
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
         self.metadata.image()
+    }
+
+    /// The limits in effect for connections, with what was set at run time.
+    pub(crate) fn connection_limits(&self) -> LimitsConfig {
+        let image = self.image();
+        let limits = self.config.limits.clone();
+        let is_untouched = |resource: &ConfigResource| image.configs(resource).is_none();
+        if is_untouched(&ConfigResource::EveryBroker)
+            && is_untouched(&ConfigResource::Broker(self.config.node.id))
+        {
+            return limits;
+        }
+        limits.with_dynamic(&self.layers_in(&image))
     }
 
     /// The broker's own address as this client should be told it.

@@ -13,7 +13,8 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::BrokerId;
 
 use super::keys::{
-    ConfigType, Key, KeyTable, UpdateMode, broker_keys, client_metrics_keys, group_keys, topic_keys,
+    ConfigType, Key, KeyTable, UpdateMode, broker_keys, client_metrics_keys, group_keys, settable_broker_key,
+    topic_keys,
 };
 use super::layers::{BrokerLayers, Source, Synonym};
 
@@ -32,7 +33,7 @@ pub struct ConfigRow {
     pub is_sensitive: bool,
     /// Every place with a value, strongest first; answered only if asked for.
     pub synonyms: Vec<Synonym>,
-    /// Its type; none, 0 on the wire, for a logger's level.
+    /// Its type; none, 0 on the wire, for a logger's level and for a key that nobody knows.
     pub config_type: Option<ConfigType>,
 }
 
@@ -101,11 +102,33 @@ pub fn describe_broker(
         check_is_this_broker(node, name)?;
     }
     let keys = broker_keys().values().filter(|key| is_wanted(wanted, key.name));
-    if for_all {
+    let mut rows: Vec<ConfigRow> = if for_all {
         let set = keys.filter(|key| layers.dynamic_default.contains_key(key.name));
-        return Ok(set.map(|key| cluster_row(layers, key)).collect());
-    }
-    Ok(keys.map(|key| broker_row(layers, key)).collect())
+        set.map(|key| cluster_row(layers, key)).collect()
+    } else {
+        keys.map(|key| broker_row(layers, key)).collect()
+    };
+    rows.extend(unknown_rows(layers, for_all).filter(|row| is_wanted(wanted, &row.name)));
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(rows)
+}
+
+/// Keys that were set at run time and that nobody knows. They are told as Kafka tells them: since one of them may be a
+/// plug-in's secret, without their values.
+fn unknown_rows(layers: &BrokerLayers, for_all: bool) -> impl Iterator<Item = ConfigRow> {
+    let of_all = layers.dynamic_default.keys().map(|key| (key, Source::DynamicDefaultBroker));
+    let own = layers.dynamic_broker.keys().filter(|_| !for_all).map(|key| (key, Source::DynamicBroker));
+    let by_key: BTreeMap<&String, Source> = of_all.chain(own).collect();
+    let unknown = by_key.into_iter().filter(|(key, _)| settable_broker_key(key).is_none());
+    unknown.map(|(key, source)| ConfigRow {
+        name: Cow::Owned(key.clone()),
+        value: None,
+        read_only: true,
+        source,
+        is_sensitive: true,
+        synonyms: vec![Synonym { name: Cow::Owned(key.clone()), value: None, source }],
+        config_type: None,
+    })
 }
 
 /// The configs of a group, which need not exist.
@@ -123,7 +146,7 @@ pub fn describe_group(
         // Without a broker key behind it, a group's key shows its own default.
         if let Some(key) = group_keys().get(&*row.name).filter(|key| key.synonym.is_none()) {
             let value = key.default.map(str::to_owned);
-            row.synonyms.push(Synonym { name: key.name, value, source: Source::Default });
+            row.synonyms.push(Synonym { name: Cow::Borrowed(key.name), value, source: Source::Default });
         }
     }
     Ok(rows)
@@ -184,8 +207,11 @@ fn describe_overridable(
         .map(|key| {
             let overriding = overrides.get(key.name).cloned();
             let inherited = key.synonym.map(|broker_key| layers.synonyms(broker_key)).unwrap_or_default();
-            let own =
-                overriding.clone().map(|value| Synonym { name: key.name, value: Some(value), source: own });
+            let own = overriding.clone().map(|value| Synonym {
+                name: Cow::Borrowed(key.name),
+                value: Some(value),
+                source: own,
+            });
             let value = overriding.or_else(|| layers.inherited(key));
             row(key, value, own.into_iter().chain(inherited).collect(), false)
         })

@@ -4,6 +4,7 @@
 //! file or flags, then the default. A few keys give the same thing in other units (`log.retention.hours`); they are
 //! chained, and the first of a chain that has a value counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::keys::{Key, Value, broker_keys, settable_broker_key};
@@ -51,11 +52,31 @@ impl BrokerLayers {
     /// replicas, KIP-966), and that outweighs what a broker's file says. Here the file's value stays, since whoever
     /// wrote it relies on it; only without one is the cluster's shown.
     pub fn new(static_values: BTreeMap<String, String>) -> BrokerLayers {
-        let mut dynamic_default = BTreeMap::new();
+        BrokerLayers::with_dynamic(static_values, BTreeMap::new(), BTreeMap::new())
+    }
+
+    /// The layers of a broker with `static_values`, and with what was set at run time for it and for all brokers. Of
+    /// that, what this version of the program can't take is left out.
+    pub fn with_dynamic(
+        static_values: BTreeMap<String, String>,
+        mut dynamic_broker: BTreeMap<String, String>,
+        mut dynamic_default: BTreeMap<String, String>,
+    ) -> BrokerLayers {
+        let is_legal = |key: &String, text: &mut String| {
+            settable_broker_key(key).is_none_or(|row| row.parse(text).is_ok())
+        };
+        dynamic_broker.retain(is_legal);
+        dynamic_default.retain(is_legal);
         if !static_values.contains_key("min.insync.replicas") {
-            dynamic_default.insert("min.insync.replicas".to_owned(), "1".to_owned());
+            dynamic_default.entry("min.insync.replicas".to_owned()).or_insert_with(|| "1".to_owned());
         }
-        BrokerLayers { dynamic_broker: BTreeMap::new(), dynamic_default, static_values }
+        BrokerLayers { dynamic_broker, dynamic_default, static_values }
+    }
+
+    /// The value of a broker key that was set at run time, if it was.
+    pub fn dynamic(&self, broker_key: &str) -> Option<&str> {
+        let set = self.dynamic_broker.get(broker_key).or_else(|| self.dynamic_default.get(broker_key));
+        set.map(String::as_str)
     }
 
     /// The value in effect of a broker key; none if it is null.
@@ -98,12 +119,16 @@ impl BrokerLayers {
         ];
         let set = layers.into_iter().flat_map(|(source, layer)| {
             chain.iter().filter_map(move |(name, _)| {
-                Some(Synonym { name, value: Some(layer.get(*name)?.clone()), source })
+                Some(Synonym { name: Cow::Borrowed(*name), value: Some(layer.get(*name)?.clone()), source })
             })
         });
         let defaults = chain.iter().filter_map(|(name, _)| {
             let value = broker_keys().get(name)?.default?;
-            Some(Synonym { name, value: Some(value.to_owned()), source: Source::Default })
+            Some(Synonym {
+                name: Cow::Borrowed(*name),
+                value: Some(value.to_owned()),
+                source: Source::Default,
+            })
         });
         set.chain(defaults).skip_while(|synonym| synonym.name != broker_key).collect()
     }
@@ -135,7 +160,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Synonym {
     /// The key in that place.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value there; none for a sensitive key.
     pub value: Option<String>,
     /// The place.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::Unfit;
+use super::layers::BrokerLayers;
 use super::values::Values;
 
 /// Limits that keep one client from taking the broker away from the others.
@@ -78,20 +79,43 @@ impl LimitsConfig {
     }
 }
 
+impl LimitsConfig {
+    /// The same, with what was set at run time: the numbers of connections.
+    #[must_use]
+    pub fn with_dynamic(mut self, layers: &BrokerLayers) -> LimitsConfig {
+        let number = |key| layers.dynamic(key).and_then(|text| text.parse::<u32>().ok());
+        self.connections_max = number("max.connections").unwrap_or(self.connections_max);
+        self.connections_per_ip_max = number("max.connections.per.ip").unwrap_or(self.connections_per_ip_max);
+        if let Some(overrides) = layers.dynamic(OVERRIDES).and_then(|text| parse_overrides(text).ok()) {
+            self.connections_per_ip_overrides = overrides;
+        }
+        self
+    }
+}
+
 const OVERRIDES: &str = "max.connections.per.ip.overrides";
 
 fn read_overrides(values: &mut Values<'_>) -> BTreeMap<IpAddr, u32> {
     let text = values.required(OVERRIDES).text().to_owned();
+    parse_overrides(&text).unwrap_or_else(|wrong| {
+        wrong.into_iter().for_each(|item| values.report(OVERRIDES, Unfit::OverrideSyntax(item)));
+        BTreeMap::new()
+    })
+}
+
+/// Reads `address:count,...`; or says which items are something else.
+pub(super) fn parse_overrides(text: &str) -> Result<BTreeMap<IpAddr, u32>, Vec<String>> {
     let mut overrides = BTreeMap::new();
+    let mut wrong = Vec::new();
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         match parse_override(item) {
             Some((address, count)) => {
                 overrides.insert(address, count);
             }
-            None => values.report(OVERRIDES, Unfit::OverrideSyntax(item.to_owned())),
+            None => wrong.push(item.to_owned()),
         }
     }
-    overrides
+    if wrong.is_empty() { Ok(overrides) } else { Err(wrong) }
 }
 
 fn parse_override(item: &str) -> Option<(IpAddr, u32)> {

@@ -65,6 +65,21 @@ impl LogConfig {
     }
 }
 
+impl LogConfig {
+    /// The same, with what was set at run time.
+    #[must_use]
+    pub fn with_dynamic(mut self, layers: &BrokerLayers) -> LogConfig {
+        let number = |key| layers.value(key).and_then(|text| text.parse::<u64>().ok());
+        let threads =
+            number("num.recovery.threads.per.data.dir").and_then(|threads| u32::try_from(threads).ok());
+        self.recovery_threads = threads.unwrap_or(self.recovery_threads);
+        self.producer_id_expiration_ms =
+            number("producer.id.expiration.ms").unwrap_or(self.producer_id_expiration_ms);
+        self.topic_defaults = TopicConfig::inherited(layers);
+        self
+    }
+}
+
 fn read_directory(values: &mut Values<'_>) -> PathBuf {
     let key = if values.set_value("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
     let directories = values.required(key);

@@ -5,6 +5,7 @@
 //!
 //! Nothing here reads a file or looks at a clock: text comes in, typed values or errors that name their place go out.
 
+mod alteration;
 pub mod describe;
 mod error;
 pub mod keys;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use alteration::{AlterConfigError, ConfigAlteration, ConfigEdit, ConfigScope, OwnConfigs, alter};
 pub use error::{ConfigError, ConfigErrors, Place, SyntaxProblem, Unfit};
 pub use layers::{BrokerLayers, Source, Synonym};
 pub use limits::LimitsConfig;

@@ -104,7 +104,7 @@ pub(super) fn check_override(
     }
 }
 
-fn check_compaction_lags(overrides: &BTreeMap<String, String>) -> Result<(), InvalidTopicConfig> {
+pub(super) fn check_compaction_lags(overrides: &BTreeMap<String, String>) -> Result<(), InvalidTopicConfig> {
     let lag = |name: &str, default| {
         overrides.get(name).map_or(default, |text| text.parse().expect("passed its key's checks"))
     };

@@ -9,16 +9,16 @@ use ottla_protocol::types::BrokerId;
 use ottla_runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::configs::{AlterConfigs, AlterConfigsError};
 use super::identity::Identity;
 use super::ids::{ClusterId, DirectoryId, MetadataOffset, random_id};
 use super::image::MetadataImage;
 use super::metadata_task::MetadataTask;
 use super::proposal::{
-    ConfigChange, CreateTopics, DeleteTopics, Outcome, ProducerIdBlock, Proposal, RegisterNode,
-    SetConfigsError,
+    CreatePartitions, CreateTopics, DeleteTopics, Outcome, ProducerIdBlock, Proposal, RegisterNode,
 };
 use super::store::{self, OpenError, OpenOptions};
-use super::topics::{CreateTopicError, CreatedTopic, DeletedTopic};
+use super::topics::{CreatePartitionsError, CreateTopicError, CreatedTopic, DeletedTopic};
 
 /// The metadata log, as everybody but its task sees it. Cheap to clone; when the last clone is gone the log closes.
 #[derive(Clone)]
@@ -196,14 +196,25 @@ impl Metadata {
         }
     }
 
-    /// [`Proposal::SetConfigs`], with its own outcome.
-    pub async fn set_configs(
+    /// [`Proposal::CreatePartitions`], with its own outcome.
+    pub async fn create_partitions(
         &self,
-        changes: Vec<ConfigChange>,
-    ) -> Result<Vec<Result<(), SetConfigsError>>, ProposeError> {
-        match self.propose(Proposal::SetConfigs { changes }).await? {
-            Outcome::ConfigsSet(results) => Ok(results),
-            other => unreachable!("SetConfigs was answered with {other:?}"),
+        request: CreatePartitions,
+    ) -> Result<Vec<(String, Result<(), CreatePartitionsError>)>, ProposeError> {
+        match self.propose(Proposal::CreatePartitions(request)).await? {
+            Outcome::PartitionsCreated(rows) => Ok(rows),
+            other => unreachable!("CreatePartitions was answered with {other:?}"),
+        }
+    }
+
+    /// [`Proposal::AlterConfigs`], with its own outcome.
+    pub async fn alter_configs(
+        &self,
+        request: AlterConfigs,
+    ) -> Result<Vec<Result<(), AlterConfigsError>>, ProposeError> {
+        match self.propose(Proposal::AlterConfigs(request)).await? {
+            Outcome::ConfigsAltered(results) => Ok(results),
+            other => unreachable!("AlterConfigs was answered with {other:?}"),
         }
     }
 }

@@ -6,10 +6,11 @@
 //! [`propose`](Metadata::propose), which answers once the change is safe on disk, and [`follow`](Metadata::follow),
 //! which hands out images. A single node keeps the log by itself; a quorum can take its place behind the same two.
 //!
-//! Decisions: `record`, `record_codec`, `image`, `proposal`, `topics`, `topic_name`, `placement`, `fields`, `frame`, `identity`.
+//! Decisions: `record`, `record_codec`, `image`, `proposal`, `configs`, `topics`, `topic_name`, `placement`, `fields`, `frame`, `identity`.
 //! `inspect` reads the same files for whoever only wants to look.
 //! Effects: `store` (the directory `ottla-metadata/`), `metadata_task`, and `metadata`, the handle.
 
+mod configs;
 mod fields;
 mod frame;
 mod identity;
@@ -26,6 +27,7 @@ mod store;
 mod topic_name;
 pub mod topics;
 
+pub use configs::{AlterConfigs, AlterConfigsError, broker_layers, own_configs};
 pub use fields::DecodeError;
 pub use frame::FrameError;
 pub use identity::IdentityError;
@@ -36,8 +38,8 @@ pub use image::{
 };
 pub use metadata::{FollowEnd, ImageFollower, Metadata, MetadataFailure, ProposeError};
 pub use proposal::{
-    ConfigChange, CreateCluster, CreateTopics, Decision, DecisionContext, DeleteTopics, Outcome,
-    ProducerIdBlock, Proposal, RegisterNode, SetConfigsError, decide,
+    CreateCluster, CreatePartitions, CreateTopics, Decision, DecisionContext, DeleteTopics, Outcome,
+    ProducerIdBlock, Proposal, RegisterNode, decide,
 };
 pub use record::{
     BrokerEndpoint, BrokerRegistered, ConfigResource, MetadataRecord, NewLeader, PartitionChangeRecord,

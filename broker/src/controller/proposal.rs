@@ -4,16 +4,16 @@
 //! earlier change in the image. Two clients that create one topic at one moment are thus told apart here and nowhere
 //! else. Pure: the same image, proposal, time and random numbers give the same records.
 
-use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{BrokerId, ProducerId};
 use ottla_runtime::{Rng, WallTime};
 
+use super::configs::{AlterConfigs, AlterConfigsError, alter_configs};
 use super::ids::{ClusterId, DirectoryId};
 use super::image::MetadataImage;
 use super::record::{BrokerEndpoint, BrokerRegistered, ConfigResource, MetadataRecord};
 use super::topics::{
-    CreateTopicError, CreatedTopic, DeletedTopic, NewTopic, TopicDefaults, TopicReference, create_topics,
-    delete_topics,
+    CreatePartitionsError, CreateTopicError, CreatedTopic, DeletedTopic, GrowingTopic, NewTopic,
+    TopicDefaults, TopicReference, create_partitions, create_topics, delete_topics,
 };
 
 /// How many producer ids a broker is given at a time.
@@ -35,11 +35,10 @@ pub enum Proposal {
         /// Which.
         broker: BrokerId,
     },
-    /// Configs are to be set or removed.
-    SetConfigs {
-        /// One row for each resource. The values have been checked.
-        changes: Vec<ConfigChange>,
-    },
+    /// Topics are to get more partitions.
+    CreatePartitions(CreatePartitions),
+    /// Configs are to be changed.
+    AlterConfigs(AlterConfigs),
 }
 
 /// What a new cluster begins with.
@@ -90,30 +89,15 @@ pub struct DeleteTopics {
     pub enabled: bool,
 }
 
-/// Configs of one resource are to be set or removed, all or none.
+/// Topics are to get more partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigChange {
+pub struct CreatePartitions {
     /// Which.
-    pub resource: ConfigResource,
-    /// Keys with their new values; none to inherit again.
-    pub values: Vec<(String, Option<String>)>,
-}
-
-/// Why the configs of a resource were not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SetConfigsError {
-    /// There is no such topic.
-    #[error("there is no topic of this name")]
-    UnknownTopic,
-}
-
-impl SetConfigsError {
-    /// What the wire says.
-    pub fn error_code(self) -> ErrorCode {
-        match self {
-            SetConfigsError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
-        }
-    }
+    pub topics: Vec<GrowingTopic>,
+    /// Whether to say only what would happen.
+    pub validate_only: bool,
+    /// The request's time-out in milliseconds. 0 or less leaves no time.
+    pub timeout_ms: i32,
 }
 
 /// Producer ids that nobody else has or will have.
@@ -126,7 +110,7 @@ pub struct ProducerIdBlock {
 }
 
 /// What became of a proposal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Of [`Proposal::CreateCluster`]: the cluster's id, which is an older one if the cluster existed.
     Cluster(ClusterId),
@@ -141,8 +125,10 @@ pub enum Outcome {
     TopicsDeleted(Vec<DeletedTopic>),
     /// Of [`Proposal::AllocateProducerIds`]; none once all of them are given away.
     ProducerIds(Option<ProducerIdBlock>),
-    /// Of [`Proposal::SetConfigs`]: one for each row.
-    ConfigsSet(Vec<Result<(), SetConfigsError>>),
+    /// Of [`Proposal::CreatePartitions`]: one row for each distinct name.
+    PartitionsCreated(Vec<(String, Result<(), CreatePartitionsError>)>),
+    /// Of [`Proposal::AlterConfigs`]: one for each resource.
+    ConfigsAltered(Vec<Result<(), AlterConfigsError>>),
 }
 
 /// What a decision takes from the world.
@@ -155,7 +141,7 @@ pub struct DecisionContext<'a> {
 }
 
 /// What is to be written, as one transaction, and what to answer once it is safe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// None if nothing changes.
     pub records: Vec<MetadataRecord>,
@@ -177,7 +163,14 @@ pub fn decide(image: &MetadataImage, proposal: Proposal, context: &mut DecisionC
             Decision { records, outcome: Outcome::TopicsDeleted(rows) }
         }
         Proposal::AllocateProducerIds { broker } => allocate_producer_ids(image, broker),
-        Proposal::SetConfigs { changes } => set_configs(image, changes),
+        Proposal::CreatePartitions(request) => {
+            let (records, rows) = create_partitions(image, &request, context);
+            Decision { records, outcome: Outcome::PartitionsCreated(rows) }
+        }
+        Proposal::AlterConfigs(request) => {
+            let (records, results) = alter_configs(image, &request);
+            Decision { records, outcome: Outcome::ConfigsAltered(results) }
+        }
     }
 }
 
@@ -218,24 +211,4 @@ fn allocate_producer_ids(image: &MetadataImage, broker: BrokerId) -> Decision {
         records: vec![MetadataRecord::ProducerIdBlock { broker, next: ProducerId(next) }],
         outcome: Outcome::ProducerIds(Some(ProducerIdBlock { first, count: PRODUCER_IDS_PER_BLOCK })),
     }
-}
-
-fn set_configs(image: &MetadataImage, changes: Vec<ConfigChange>) -> Decision {
-    let mut records = Vec::new();
-    let mut results = Vec::with_capacity(changes.len());
-    for change in changes {
-        if let ConfigResource::Topic(name) = &change.resource
-            && image.topic(name).is_none()
-        {
-            results.push(Err(SetConfigsError::UnknownTopic));
-            continue;
-        }
-        let resource = change.resource;
-        records.extend(change.values.into_iter().map(|(key, value)| match value {
-            Some(value) => MetadataRecord::ConfigSet { resource: resource.clone(), key, value },
-            None => MetadataRecord::ConfigRemoved { resource: resource.clone(), key },
-        }));
-        results.push(Ok(()));
-    }
-    Decision { records, outcome: Outcome::ConfigsSet(results) }
 }

@@ -112,6 +112,11 @@ struct Writable {
 }
 
 impl LogFiles {
+    /// How segments that are made from now on are indexed.
+    pub fn set_index_policy(&mut self, policy: IndexPolicy) {
+        self.policy = policy;
+    }
+
     pub(super) fn new(
         context: LogContext,
         directory: Arc<Path>,

@@ -96,10 +96,7 @@ struct Opening<'a> {
 
 impl<'a> Opening<'a> {
     fn new(context: &'a LogContext, place: &'a LogPlace, config: &TopicConfig) -> Opening<'a> {
-        let policy = IndexPolicy {
-            interval_bytes: config.index_interval_bytes,
-            bytes_max: config.segment_index_bytes,
-        };
+        let policy = IndexPolicy::of(config);
         let directory = Arc::from(place.directory.as_path());
         Opening { context, place, directory, policy, listing: Listing::default() }
     }

@@ -6,6 +6,7 @@ use ottla_protocol::types::Offset;
 
 use super::offset_index::OffsetIndex;
 use super::time_index::{NO_TIMESTAMP, TimeIndex, TimestampOffset};
+use crate::config::TopicConfig;
 
 /// How a topic's indexes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,13 @@ pub struct IndexPolicy {
     pub interval_bytes: u32,
     /// `segment.index.bytes`: the size of an index at which the segment is rolled.
     pub bytes_max: u32,
+}
+
+impl IndexPolicy {
+    /// What a topic wants.
+    pub fn of(config: &TopicConfig) -> IndexPolicy {
+        IndexPolicy { interval_bytes: config.index_interval_bytes, bytes_max: config.segment_index_bytes }
+    }
 }
 
 /// What an index wants to know of a batch.

@@ -16,11 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::connection::{ConnectionParts, ConnectionTask};
-use crate::config::LimitsConfig;
+use crate::api::Handlers;
 use crate::metrics::table::{CONNECTIONS, CONNECTIONS_ACCEPTED, CONNECTIONS_CLOSED, CONNECTIONS_REJECTED};
 
 /// How long accepting pauses after the system refused (out of descriptors, out of memory).
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// How often the limit is looked at anew while it keeps connections waiting.
+const LIMIT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The task that accepts.
 pub(crate) struct ListenerTask {
@@ -36,14 +39,15 @@ impl ListenerTask {
     pub(super) fn new(
         listener: Box<dyn Listener>,
         parts: ConnectionParts,
-        limits: LimitsConfig,
+        connections_cap: u32,
         spawner: Spawner,
     ) -> ListenerTask {
         let (clock, stop) = (parts.clock.clone(), parts.stop.clone());
         let counts = Arc::new(ConnectionCounts {
             gauge: CONNECTIONS.gauge(&[]),
             opened: CONNECTIONS_ACCEPTED.counter(&[]),
-            limits,
+            handlers: Arc::clone(&parts.handlers),
+            connections_cap,
             open: Mutex::default(),
             closed: Notify::new(),
         });
@@ -67,7 +71,7 @@ impl ListenerTask {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.counts.has_room() => {}
+                () = self.counts.has_room(&self.clock) => {}
             }
             let accepted = tokio::select! {
                 biased;
@@ -121,11 +125,13 @@ impl ListenerTask {
 }
 
 /// Who is connected, against `max.connections` and `max.connections.per.ip`.
-#[derive(Debug)]
 struct ConnectionCounts {
     gauge: Gauge,
     opened: Counter,
-    limits: LimitsConfig,
+    /// They know the limits, which may change at any time.
+    handlers: Arc<Handlers>,
+    /// The most that there may be whatever the limits say.
+    connections_cap: u32,
     open: Mutex<OpenConnections>,
     /// Told whenever a connection has ended.
     closed: Notify,
@@ -139,14 +145,20 @@ struct OpenConnections {
 
 impl ConnectionCounts {
     fn per_address_max(&self, address: IpAddr) -> usize {
-        let own = self.limits.connections_per_ip_overrides.get(&address);
-        own.copied().unwrap_or(self.limits.connections_per_ip_max) as usize
+        let limits = self.handlers.connection_limits();
+        let own = limits.connections_per_ip_overrides.get(&address);
+        own.copied().unwrap_or(limits.connections_per_ip_max) as usize
+    }
+
+    fn total_max(&self) -> usize {
+        self.handlers.connection_limits().connections_max.min(self.connections_cap) as usize
     }
 
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionSlot> {
+        let per_address_max = self.per_address_max(address);
         let mut open = self.open.lock();
         let from_here = open.by_address.get(&address).copied().unwrap_or(0);
-        if self.per_address_max(address) <= from_here {
+        if per_address_max <= from_here {
             return None;
         }
         open.total += 1;
@@ -160,11 +172,19 @@ impl ConnectionCounts {
     /// How many are open, if that is as many as may be.
     fn full(&self) -> Option<usize> {
         let open = self.open.lock().total;
-        (self.limits.connections_max as usize <= open).then_some(open)
+        (self.total_max() <= open).then_some(open)
     }
 
-    async fn has_room(&self) {
-        self.wait_until(|open| open.total < self.limits.connections_max as usize).await;
+    /// Waits until one more may come: another has gone, or the limit has been raised.
+    async fn has_room(&self, clock: &Clock) {
+        loop {
+            let has_room = self.wait_until(|open| open.total < self.total_max());
+            tokio::select! {
+                biased;
+                () = has_room => return,
+                () = clock.sleep(LIMIT_CHECK_INTERVAL) => {}
+            }
+        }
     }
 
     async fn all_closed(&self) {

@@ -61,6 +61,6 @@ pub(crate) fn start(
         },
         stop,
     };
-    let task = ListenerTask::new(listener, parts, limits.clone(), runtime.spawner.clone());
+    let task = ListenerTask::new(listener, parts, limits.connections_max, runtime.spawner.clone());
     runtime.spawner.spawn("listener", task.run())
 }

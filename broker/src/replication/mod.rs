@@ -2,7 +2,7 @@
 //!
 //! Decisions: `ack_queue`, `back_off`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
 //! its partitions), `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
-//! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`, `progress`, `signs`.
+//! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`, `producer_expiration`, `progress`, `signs`.
 
 mod ack_queue;
 mod back_off;
@@ -12,6 +12,7 @@ mod open_logs;
 mod partition;
 mod partitions_task;
 mod pending_produce;
+mod producer_expiration;
 mod progress;
 mod registry;
 mod replica;
@@ -34,7 +35,7 @@ pub(crate) use ack_queue::Acks;
 pub(crate) use partition::{Partition, PartitionState};
 pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome};
 pub(crate) use registry::{Partitions, TopicEntry};
-pub(crate) use replicas::Replicas;
+pub(crate) use replicas::{ReplicaOptions, Replicas};
 pub(crate) use shards::{Append, Shards, storage_error};
 pub(crate) use signs::{PartitionCounts, ReplicaSigns};
 pub(crate) use subscription::Subscription;

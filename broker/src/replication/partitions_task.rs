@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::stream::{self, StreamExt as _};
-use ottla_protocol::types::{PartitionIndex, TopicId};
+use ottla_protocol::types::{BrokerId, PartitionIndex, TopicId};
 use ottla_runtime::Spawner;
 use ottla_runtime::disk::DiskWait as _;
 use tokio::sync::oneshot;
@@ -19,13 +19,22 @@ use tracing::{error, info, warn};
 use super::data_directory::DataDirectory;
 use super::loading::stray_directory;
 use super::partition::{Partition, PartitionState, ShardPlace, Topic};
+use super::producer_expiration::ProducerExpiration;
 use super::registry::{Partitions, TopicEntry, Topics};
 use super::shards::{ShardRequest, Shards};
-use crate::config::TopicConfig;
-use crate::controller::{ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage};
+use crate::config::{LogConfig, TopicConfig};
+use crate::controller::{
+    ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage, broker_layers,
+};
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::segment_names::{deleted_directory, partition_directory};
 use crate::log::sleeping::SleepingLog;
+
+fn warn_of_compaction(topic: &str, config: &TopicConfig) {
+    if config.cleanup_policy.compact {
+        warn!(topic, "cleanup.policy=compact: keys are required, but nothing is compacted yet");
+    }
+}
 
 /// Renames that are under way together when a topic is deleted: its successor of the same name waits for them.
 const RENAMES_AT_ONCE: usize = 32;
@@ -43,6 +52,10 @@ pub(super) struct PartitionsTask {
     pub(super) shards: Shards,
     pub(super) directory: Arc<DataDirectory>,
     pub(super) defaults: Arc<TopicConfig>,
+    pub(super) node: BrokerId,
+    /// What this broker's file and flags say.
+    pub(super) static_values: BTreeMap<String, String>,
+    pub(super) producer_expiration: Arc<ProducerExpiration>,
     pub(super) spawner: Spawner,
     /// What each shard's next partition is called in it.
     pub(super) next_slots: Vec<u32>,
@@ -74,6 +87,12 @@ impl PartitionsTask {
     async fn apply(&mut self, before: &MetadataImage, after: &MetadataImage) {
         let changes = after.changes_since(before);
         let mut topics = self.partitions.snapshot();
+        let brokers_own = ConfigResource::Broker(self.node);
+        let reaches_all =
+            |resource: &ConfigResource| *resource == ConfigResource::EveryBroker || *resource == brokers_own;
+        if changes.configs.iter().any(reaches_all) {
+            self.inherit(after);
+        }
         // Deletions first: a topic of the same name may be among the new ones.
         for change in &changes.topics {
             if let TopicChange::Removed(topic) = change
@@ -83,20 +102,54 @@ impl PartitionsTask {
             }
         }
         for change in &changes.topics {
-            if let TopicChange::Created(topic) = change {
-                let entry = self.create(after, topic, &mut BTreeMap::new()).await;
-                topics.insert(entry);
+            match change {
+                TopicChange::Created(topic) => {
+                    let entry = self.create(after, topic, &mut BTreeMap::new()).await;
+                    topics.insert(entry);
+                }
+                TopicChange::Changed { after: topic, .. } => {
+                    if let Some(entry) = topics.by_id(topic.id()).map(Arc::clone) {
+                        topics.insert(self.grow(after, topic, &entry).await);
+                    }
+                }
+                TopicChange::Removed(_) => {}
             }
         }
-        for resource in &changes.configs {
-            if let ConfigResource::Topic(name) = resource
-                && let Some(topic) = after.topic(name)
-                && let Some(entry) = topics.by_id(topic.id())
-            {
+        if changes.configs.iter().any(reaches_all) {
+            for entry in topics.entries() {
                 self.configure(after, entry).await;
+            }
+        } else {
+            for resource in &changes.configs {
+                if let ConfigResource::Topic(name) = resource
+                    && let Some(topic) = after.topic(name)
+                    && let Some(entry) = topics.by_id(topic.id())
+                {
+                    self.configure(after, entry).await;
+                }
             }
         }
         self.partitions.publish(topics, after.offset());
+    }
+
+    /// Takes up what is set for brokers now.
+    fn inherit(&mut self, image: &MetadataImage) {
+        let layers = broker_layers(image, self.node, &self.static_values);
+        let log = LogConfig::default().with_dynamic(&layers);
+        self.defaults = Arc::new(log.topic_defaults);
+        self.producer_expiration.set_ms(log.producer_id_expiration_ms);
+        info!("configs of brokers have changed and are in effect");
+    }
+
+    /// A topic that has got more partitions.
+    async fn grow(&mut self, image: &MetadataImage, topic: &TopicImage, entry: &TopicEntry) -> TopicEntry {
+        let mut partitions = entry.partitions().to_vec();
+        let shared = Arc::clone(entry.topic());
+        for index in partitions.len()..topic.partitions().len() {
+            let index = PartitionIndex(i32::try_from(index).expect("a topic has fewer than 2^31 partitions"));
+            partitions.push(self.create_partition(image, topic, &shared, index, &mut BTreeMap::new()).await);
+        }
+        TopicEntry::new(shared, partitions)
     }
 
     async fn create(
@@ -106,38 +159,46 @@ impl PartitionsTask {
         logs: &mut FoundLogs,
     ) -> TopicEntry {
         let config = self.config_of(image, topic.name());
-        if config.cleanup_policy.compact {
-            warn!(topic = %topic.name(), "cleanup.policy=compact: keys are required, but nothing is compacted yet");
-        }
+        warn_of_compaction(topic.name(), &config);
         let shared = Arc::new(Topic {
             id: topic.id(),
             name: Arc::from(&**topic.name()),
             config: ArcSwap::new(config),
         });
         let mut partitions = Vec::with_capacity(topic.partitions().len());
-        for (row, index) in topic.partitions().iter().zip(0..) {
-            let index = PartitionIndex(index);
-            let place = self.place(shared.id, index);
-            let partition =
-                Arc::new(Partition::new(Arc::clone(&shared), index, place, image.leader_epoch(row)));
-            let key = PartitionKey { topic_id: shared.id, partition: index };
-            let log = match logs.remove(&key) {
-                Some(log) => log,
-                None => self.make_way(&partition).await,
-            };
-            // Before anybody can see it: a reader that finds the ends of an empty log takes its records for gone.
-            match &log {
-                Ok(log) => {
-                    partition.set_ends(log.ends.log_start, log.ends.safe_end);
-                    partition.note_resting(log);
-                }
-                Err(_) => partition.set_state(PartitionState::Offline),
-            }
-            let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
-            self.shards.send(place.shard, add).await;
-            partitions.push(partition);
+        for (_, index) in topic.partitions().iter().zip(0..) {
+            partitions.push(self.create_partition(image, topic, &shared, PartitionIndex(index), logs).await);
         }
         TopicEntry::new(shared, partitions)
+    }
+
+    async fn create_partition(
+        &mut self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        shared: &Arc<Topic>,
+        index: PartitionIndex,
+        logs: &mut FoundLogs,
+    ) -> Arc<Partition> {
+        let row = topic.partition(index).expect("the topic has it");
+        let place = self.place(shared.id, index);
+        let partition = Arc::new(Partition::new(Arc::clone(shared), index, place, image.leader_epoch(row)));
+        let key = PartitionKey { topic_id: shared.id, partition: index };
+        let log = match logs.remove(&key) {
+            Some(log) => log,
+            None => self.make_way(&partition).await,
+        };
+        // Before anybody can see it: a reader that finds the ends of an empty log takes its records for gone.
+        match &log {
+            Ok(log) => {
+                partition.set_ends(log.ends.log_start, log.ends.safe_end);
+                partition.note_resting(log);
+            }
+            Err(_) => partition.set_state(PartitionState::Offline),
+        }
+        let add = ShardRequest::Add { partition: Arc::clone(&partition), log };
+        self.shards.send(place.shard, add).await;
+        partition
     }
 
     /// A new partition has no log. What a deletion that a crash cut short left under its name is moved aside: its bytes
@@ -196,7 +257,11 @@ impl PartitionsTask {
 
     async fn configure(&self, image: &MetadataImage, entry: &TopicEntry) {
         let config = self.config_of(image, entry.name());
-        entry.topic().config.store(Arc::clone(&config));
+        let before = entry.topic().config.swap(Arc::clone(&config));
+        if before == config {
+            return;
+        }
+        warn_of_compaction(entry.name(), &config);
         for partition in entry.partitions() {
             let request =
                 ShardRequest::Configure { partition: Arc::clone(partition), config: Arc::clone(&config) };

@@ -16,14 +16,15 @@ use super::data_directory::{DataDirectory, key_of};
 use super::loading::{self, LoadError};
 use super::partition::Partition;
 use super::partitions_task::PartitionsTask;
+use super::producer_expiration::ProducerExpiration;
 use super::progress::Progress;
 use super::registry::Partitions;
 use super::scrub_task::ScrubTask;
 use super::shard_task::{ShardParts, ShardTask};
 use super::shards::{INBOX_LENGTH, ShardRequest, Shards};
 use super::signs::ReplicaSigns;
-use crate::config::LogConfig;
-use crate::controller::Metadata;
+use crate::config::{BrokerLayers, LogConfig};
+use crate::controller::{Metadata, broker_layers};
 use crate::descriptors;
 use crate::log::checkpoint_files::encode_offsets;
 use crate::log::clean_shutdown;
@@ -50,19 +51,31 @@ pub(crate) struct Replicas {
     scrubber: Option<TaskHandle>,
 }
 
+/// What the replicas of a broker are started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplicaOptions<'a> {
+    /// As the broker's file and flags have it; what was set at run time comes on top.
+    pub(crate) log: &'a LogConfig,
+    /// What the broker's file and flags say.
+    pub(crate) layers: &'a BrokerLayers,
+    /// This broker.
+    pub(crate) node: BrokerId,
+    /// How many files and sockets the process may have open.
+    pub(crate) descriptors: u64,
+}
+
 impl Replicas {
-    /// Loads every log of the data directory and starts the shards. `descriptors` is how many files and sockets the
-    /// process may have open.
+    /// Loads every log of the data directory and starts the shards.
     pub(crate) async fn start(
         runtime: &Runtime,
-        config: &LogConfig,
         metadata: &Metadata,
-        node: BrokerId,
-        descriptors: u64,
+        options: ReplicaOptions<'_>,
     ) -> Result<Replicas, LoadError> {
+        let ReplicaOptions { log: config, layers, node, descriptors } = options;
         let path = config.directory.clone();
         let mut images = metadata.follow();
         let image = Arc::clone(images.current());
+        let config = &config.clone().with_dynamic(&broker_layers(&image, node, &layers.static_values));
         let side_by_side = RECOVERIES_PER_THREAD * config.recovery_threads as usize;
         let mut loaded = loading::load(runtime, &path, &image, node, side_by_side).await?;
         let (safe_ends, safe_ends_task) = SafeEndsTask::start(
@@ -80,6 +93,7 @@ impl Replicas {
         let directory = DataDirectory::start(runtime, path, config.disk_reserve_bytes, safe_ends.clone());
         let safe_ends_task = spawn_safe_ends(runtime, safe_ends_task, &directory);
 
+        let producer_expiration = Arc::new(ProducerExpiration::new(config.producer_id_expiration_ms));
         let count = config.shard_count.map_or_else(default_shard_count, |count| count as usize);
         let open_logs = descriptors::for_logs(descriptors) / FILES_PER_LOG / count as u64;
         let mut inboxes = Vec::with_capacity(count);
@@ -95,7 +109,7 @@ impl Replicas {
                 spawner: runtime.spawner.clone(),
                 open_logs_max: usize::try_from(open_logs).unwrap_or(usize::MAX).max(4),
                 retention_interval: Duration::from_millis(config.retention_check_interval_ms),
-                producer_expiration: Duration::from_millis(config.producer_id_expiration_ms),
+                producer_expiration: Arc::clone(&producer_expiration),
                 producer_expiration_interval: Duration::from_millis(
                     config.producer_id_expiration_check_interval_ms,
                 ),
@@ -111,6 +125,9 @@ impl Replicas {
             shards: shards.clone(),
             directory: Arc::clone(&directory),
             defaults: Arc::new(config.topic_defaults.clone()),
+            node,
+            static_values: layers.static_values.clone(),
+            producer_expiration,
             spawner: runtime.spawner.clone(),
             next_slots: vec![0; count],
             strangers: loaded.strangers,

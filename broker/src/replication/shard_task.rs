@@ -26,6 +26,7 @@ use super::open_logs::OpenLogs;
 use super::partition::Partition;
 use super::partitions_task::FoundLog;
 use super::pending_produce::{ProduceFailure, ProduceOutcome};
+use super::producer_expiration::ProducerExpiration;
 use super::progress::Progress;
 use super::replica::{BrokenLog, Replica, ReplicaLog, Waiting};
 use super::retention_round::RetentionRound;
@@ -36,6 +37,7 @@ use crate::log::flusher::FileKey;
 use crate::log::flusher_task::{DurabilityListener, FileMark, FileWaiter, FlushedFile, ListenerRef};
 use crate::log::open::OpenLog;
 use crate::log::recovery::RecoverError;
+use crate::log::segment_indexes::IndexPolicy;
 use crate::log::sleeping::SleepingLog;
 use crate::metrics::table::{LOG_FAILURES, LOG_SIZE, RETENTION_SUSPENDED};
 use crate::metrics::{GaugeShare, ShardMetrics};
@@ -77,7 +79,7 @@ pub(super) struct ShardParts {
     /// `log.retention.check.interval.ms`.
     pub(super) retention_interval: Duration,
     /// `producer.id.expiration.ms`.
-    pub(super) producer_expiration: Duration,
+    pub(super) producer_expiration: Arc<ProducerExpiration>,
     /// `producer.id.expiration.check.interval.ms`.
     pub(super) producer_expiration_interval: Duration,
 }
@@ -208,6 +210,7 @@ impl ShardTask {
             ShardRequest::Configure { partition, config } => {
                 let slot = partition.place.slot;
                 if let Some(Replica { log: ReplicaLog::Open(open), .. }) = self.replica(slot) {
+                    open.log.files.set_index_policy(IndexPolicy::of(&config));
                     open.log.core.set_config(config);
                     self.touch(slot);
                 }

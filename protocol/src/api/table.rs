@@ -1,7 +1,8 @@
 //! The APIs that this crate knows, read off their declarations.
 
 use super::{Api, VersionRange};
-use super::{api_versions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs};
+use super::{alter_configs, api_versions, create_partitions, create_topics, incremental_alter_configs};
+use super::{delete_records, delete_topics, describe_cluster, describe_configs};
 use super::{describe_log_dirs, describe_producers, describe_topic_partitions, fetch, find_coordinator};
 use super::{
     init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce,
@@ -63,8 +64,14 @@ apis! {
     OffsetForLeaderEpoch = offset_for_leader_epoch,
     /// The configs of topics, brokers and groups.
     DescribeConfigs = describe_configs,
+    /// Replaces all configs of topics and brokers.
+    AlterConfigs = alter_configs,
     /// The broker's data directories and what lies in them.
     DescribeLogDirs = describe_log_dirs,
+    /// Gives topics more partitions.
+    CreatePartitions = create_partitions,
+    /// Sets and removes configs of topics and brokers.
+    IncrementalAlterConfigs = incremental_alter_configs,
     /// The brokers, for administration.
     DescribeCluster = describe_cluster,
     /// The producers whose state a partition keeps.

@@ -28,22 +28,22 @@ pub struct OpenOptions {
     pub rack: Option<String>,
     /// Where this node can be reached; empty where that depends on who asks.
     pub endpoints: Vec<BrokerEndpoint>,
-    /// Configs for every broker that a new cluster begins with.
+    /// Configs for every broker that a new cluster begins with. The 1 that Kafka writes for `min.insync.replicas` is not
+    /// among them: `BrokerLayers` has it, where no file says otherwise.
     pub initial_configs: Vec<(String, String)>,
     /// After how many bytes of log a snapshot is taken; after those of the last snapshot, where that is larger.
     pub snapshot_after_bytes: u64,
 }
 
 impl OpenOptions {
-    /// Node `node_id` in `data_directory`. As in Kafka, a new cluster begins with a `min.insync.replicas` of 1 for
-    /// every broker, without which eligible leader replicas have no firm meaning.
+    /// Node `node_id` in `data_directory`.
     pub fn new(data_directory: &Path, node_id: BrokerId) -> OpenOptions {
         OpenOptions {
             data_directory: data_directory.to_owned(),
             node_id,
             rack: None,
             endpoints: vec![],
-            initial_configs: vec![("min.insync.replicas".to_owned(), "1".to_owned())],
+            initial_configs: vec![],
             snapshot_after_bytes: 4 << 20,
         }
     }

@@ -2,11 +2,13 @@
 
 use ottla_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 
-use super::super::proposal::{ConfigChange, Outcome, ProducerIdBlock, Proposal, SetConfigsError};
+use super::super::proposal::{Outcome, ProducerIdBlock, Proposal};
 use super::super::{
-    ApplyError, ConfigResource, MetadataImage, MetadataRecord, NewLeader, PartitionChangeRecord, TopicChange,
+    AlterConfigs, AlterConfigsError, ApplyError, ConfigResource, MetadataImage, MetadataRecord, NewLeader,
+    PartitionChangeRecord, TopicChange,
 };
 use super::{Cluster, topic};
+use crate::config::{ConfigAlteration, ConfigEdit};
 
 fn epoch(cluster: &Cluster, name: &str) -> i32 {
     let topic = cluster.image.topic(name).expect("a topic of the test");
@@ -130,18 +132,23 @@ fn configs_are_set_and_taken_back() {
     cluster.create(vec![topic("a", 1, 1)]);
     let before = cluster.image.clone();
     let mut set = |name: &str, value: Option<&str>| {
-        let change = ConfigChange {
-            resource: ConfigResource::Topic(name.to_owned()),
-            values: vec![("retention.ms".to_owned(), value.map(str::to_owned))],
-        };
-        let outcome = cluster.propose(Proposal::SetConfigs { changes: vec![change] });
+        let edit = value.map_or(ConfigEdit::Delete, |value| ConfigEdit::Set(value.to_owned()));
+        let edits = [("retention.ms".to_owned(), edit)].into();
+        let resource = ConfigResource::Topic(name.to_owned());
+        let outcome = cluster.propose(Proposal::AlterConfigs(AlterConfigs {
+            alterations: vec![(resource, ConfigAlteration::Edit(edits))],
+            validate_only: false,
+            node: BrokerId(1),
+            static_values: Default::default(),
+        }));
         (outcome, cluster.image.topic_configs(name).cloned())
     };
     let (outcome, configs) = set("a", Some("7"));
-    assert_eq!(outcome, Outcome::ConfigsSet(vec![Ok(())]));
+    assert_eq!(outcome, Outcome::ConfigsAltered(vec![Ok(())]));
     assert_eq!(configs.map(|configs| configs.len()), Some(1));
     let (outcome, configs) = set("unknown", Some("7"));
-    assert_eq!(outcome, Outcome::ConfigsSet(vec![Err(SetConfigsError::UnknownTopic)]));
+    let unknown = AlterConfigsError::UnknownTopic("unknown".to_owned());
+    assert_eq!(outcome, Outcome::ConfigsAltered(vec![Err(unknown)]));
     assert_eq!(configs, None);
     assert_eq!(set("a", None).1, None);
     assert_eq!(cluster.image.configured().count(), before.configured().count());

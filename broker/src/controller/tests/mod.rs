@@ -3,6 +3,7 @@
 mod codec;
 mod creating;
 mod deleting;
+mod growing;
 mod image;
 mod memory;
 mod opening;

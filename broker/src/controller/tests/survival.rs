@@ -1,14 +1,18 @@
 //! A crash at every single disk operation: nothing that was acknowledged is lost, whatever happens to the rest.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ottla_protocol::types::{BrokerId, TopicId};
 use ottla_runtime::Runtime;
 use ottla_runtime::simulated::{Crash, CrashPoint, Machine, Simulation};
 
 use super::super::topics::TopicReference;
 use super::super::{
-    ClusterId, ConfigChange, ConfigResource, DeleteTopics, Metadata, MetadataImage, ProposeError,
+    AlterConfigs, ClusterId, ConfigResource, DeleteTopics, Metadata, MetadataImage, ProposeError,
 };
 use super::{create, options};
+use crate::config::{ConfigAlteration, ConfigEdit};
 
 /// What one run was told is so. `maybe` is what it asked for last and got no answer to.
 #[derive(Debug, Clone, Default)]
@@ -61,9 +65,16 @@ async fn work(runtime: Runtime, known: &mut Known) -> Result<(), String> {
 }
 
 async fn set_config(metadata: &Metadata, value: &str) -> Result<(), ProposeError> {
-    let values = vec![("log.retention.ms".to_owned(), Some(value.to_owned()))];
-    let change = ConfigChange { resource: ConfigResource::EveryBroker, values };
-    metadata.set_configs(vec![change]).await.map(|_| ())
+    let edits = BTreeMap::from([("log.retention.ms".to_owned(), ConfigEdit::Set(value.to_owned()))]);
+    let request = AlterConfigs {
+        alterations: vec![(ConfigResource::EveryBroker, ConfigAlteration::Edit(edits))],
+        validate_only: false,
+        node: BrokerId(1),
+        static_values: Arc::default(),
+    };
+    let results = metadata.alter_configs(request).await?;
+    assert_eq!(results, [Ok(())]);
+    Ok(())
 }
 
 fn note_topic(image: &MetadataImage, name: &str, known: &mut Known) {

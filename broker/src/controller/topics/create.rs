@@ -13,7 +13,7 @@ use super::super::record::{ConfigResource, MetadataRecord, PartitionRecord};
 use super::super::topic_name::{InvalidTopicName, TopicName, could_collide, folded_name};
 
 /// How many partitions one request may create.
-const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
+pub(super) const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
 
 /// The name under which Kafka keeps its own metadata log. No topic can have it.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -265,17 +265,7 @@ impl Creator<'_, '_> {
         let mut placed: BTreeMap<i32, Vec<BrokerId>> = BTreeMap::new();
         let factor = topic.assignments.first().map_or(0, |(_, replicas)| replicas.len());
         for (index, replicas) in &topic.assignments {
-            if replicas.is_empty() {
-                return invalid(format!("partition {index} is assigned no replica"));
-            }
-            if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-                return invalid(format!("partition {index} is assigned to one broker more than once"));
-            }
-            if let Some(unknown) = replicas.iter().find(|broker| self.image.broker(**broker).is_none()) {
-                return invalid(format!(
-                    "partition {index} is assigned to broker {unknown}, which is unknown"
-                ));
-            }
+            check_replicas(self.image, index, replicas).map_err(CreateTopicError::InvalidAssignment)?;
             if replicas.len() != factor {
                 return invalid(format!("partition {index} has another number of replicas than the first"));
             }
@@ -306,17 +296,7 @@ impl Creator<'_, '_> {
             partition_count,
         });
         for (replicas, index) in placed.into_iter().zip(0..) {
-            self.records.push(MetadataRecord::Partition(PartitionRecord {
-                topic: created.id,
-                index: PartitionIndex(index),
-                directories: replicas.iter().map(|broker| self.directory_on(*broker)).collect(),
-                isr: replicas.clone(),
-                elr: vec![],
-                leader: replicas.first().copied(),
-                leader_epoch: LeaderEpoch(0),
-                partition_epoch: 0,
-                replicas,
-            }));
+            self.records.push(new_partition(self.image, created.id, PartitionIndex(index), replicas));
         }
         for (key, value) in &created.configs {
             self.records.push(MetadataRecord::ConfigSet {
@@ -326,12 +306,50 @@ impl Creator<'_, '_> {
             });
         }
     }
+}
 
-    /// A broker with one directory has no choice; one with several will choose when it makes the replica.
-    fn directory_on(&self, broker: BrokerId) -> DirectoryId {
-        match self.image.broker(broker).map(|broker| broker.directories.as_slice()) {
-            Some([only]) => *only,
-            _ => DirectoryId::UNASSIGNED,
-        }
+/// A partition that comes into being with these replicas, all of them in sync.
+pub(super) fn new_partition(
+    image: &MetadataImage,
+    topic: TopicId,
+    index: PartitionIndex,
+    replicas: Vec<BrokerId>,
+) -> MetadataRecord {
+    MetadataRecord::Partition(PartitionRecord {
+        topic,
+        index,
+        directories: replicas.iter().map(|broker| directory_on(image, *broker)).collect(),
+        isr: replicas.clone(),
+        elr: vec![],
+        leader: replicas.first().copied(),
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: 0,
+        replicas,
+    })
+}
+
+/// A broker with one directory has no choice; one with several will choose when it makes the replica.
+fn directory_on(image: &MetadataImage, broker: BrokerId) -> DirectoryId {
+    match image.broker(broker).map(|broker| broker.directories.as_slice()) {
+        Some([only]) => *only,
+        _ => DirectoryId::UNASSIGNED,
+    }
+}
+
+/// Whether a partition can have these replicas; or what is wrong with them.
+pub(super) fn check_replicas(
+    image: &MetadataImage,
+    index: impl std::fmt::Display,
+    replicas: &[BrokerId],
+) -> Result<(), String> {
+    if replicas.is_empty() {
+        return Err(format!("partition {index} is assigned no replica"));
+    }
+    if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+        return Err(format!("partition {index} is assigned to one broker more than once"));
+    }
+    match replicas.iter().find(|broker| image.broker(**broker).is_none()) {
+        Some(unknown) => Err(format!("partition {index} is assigned to broker {unknown}, which is unknown")),
+        None => Ok(()),
     }
 }

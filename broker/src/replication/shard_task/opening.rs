@@ -10,6 +10,7 @@ use super::{Completion, ShardTask};
 use crate::log::files::EventSink;
 use crate::log::open::{self, OpenLog};
 use crate::log::recovery::{self, RecoverError};
+use crate::log::segment_indexes::IndexPolicy;
 use crate::metrics::table::LOG_OPEN_FAILURES;
 use crate::replication::loading::announce;
 use crate::replication::partition::PartitionState;
@@ -121,7 +122,9 @@ impl ShardTask {
         match result {
             Ok(mut log) => {
                 // They may have changed since the opening began.
-                log.core.set_config(replica.partition.topic.config.load_full());
+                let config = replica.partition.topic.config.load_full();
+                log.files.set_index_policy(IndexPolicy::of(&config));
+                log.core.set_config(config);
                 replica.generation += 1;
                 let generation = replica.generation;
                 let sink: EventSink = Arc::new(move |event| {

@@ -60,10 +60,11 @@ impl ShardTask {
             return;
         }
         self.next_expiration = now.after(self.parts.producer_expiration_interval);
+        let expiration = self.parts.producer_expiration.get();
         for replica in self.replicas.iter_mut().flatten() {
             replica.forget_turned_away();
             if let ReplicaLog::Open(open) = &mut replica.log {
-                open.log.core.expire_producers(now, self.parts.producer_expiration);
+                open.log.core.expire_producers(now, expiration);
             }
         }
     }

@@ -18,6 +18,7 @@ use super::data_directory::DataDirectory;
 use super::partition::{Partition, ShardPlace, Topic};
 use super::partitions_task::FoundLog;
 use super::pending_produce::{PendingProduce, ProduceOutcome};
+use super::producer_expiration::ProducerExpiration;
 use super::shard_task::{ShardParts, ShardTask};
 use super::shards::{Append, INBOX_LENGTH, RestingLogs, ShardRequest, Shards};
 use crate::config::{FlushPolicy, TopicConfig};
@@ -87,7 +88,7 @@ impl Rig {
             spawner: runtime.spawner.clone(),
             open_logs_max,
             retention_interval: Duration::from_secs(300),
-            producer_expiration: Duration::from_secs(86_400),
+            producer_expiration: Arc::new(ProducerExpiration::new(86_400_000)),
             producer_expiration_interval: Duration::from_secs(600),
         };
         (parts, directory)

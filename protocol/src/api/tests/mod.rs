@@ -40,8 +40,14 @@ macro_rules! for_each_message {
         $function::<offset_for_leader_epoch::OffsetForLeaderEpochResponse>();
         $function::<describe_configs::DescribeConfigsRequest>();
         $function::<describe_configs::DescribeConfigsResponse>();
+        $function::<alter_configs::AlterConfigsRequest>();
+        $function::<alter_configs::AlterConfigsResponse>();
         $function::<describe_log_dirs::DescribeLogDirsRequest>();
         $function::<describe_log_dirs::DescribeLogDirsResponse>();
+        $function::<create_partitions::CreatePartitionsRequest>();
+        $function::<create_partitions::CreatePartitionsResponse>();
+        $function::<incremental_alter_configs::IncrementalAlterConfigsRequest>();
+        $function::<incremental_alter_configs::IncrementalAlterConfigsResponse>();
         $function::<describe_cluster::DescribeClusterRequest>();
         $function::<describe_cluster::DescribeClusterResponse>();
         $function::<describe_producers::DescribeProducersRequest>();
