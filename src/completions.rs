@@ -125,6 +125,7 @@ fn candidates(root: &Command, words: &[String]) -> Candidates {
     };
     if let Some(option) = option {
         option.get_possible_values().iter().for_each(|value| offer(value.get_name()));
+        found.wants_topic = option.get_long() == Some("topic");
         return found;
     }
     if last.starts_with('-') {
@@ -140,7 +141,7 @@ fn candidates(root: &Command, words: &[String]) -> Candidates {
         positional.get_possible_values().iter().for_each(|value| offer(value.get_name()));
     }
     found.wants_topic = matches!(path.as_slice(), ["produce" | "tail"] if positionals == 0)
-        || matches!(path.as_slice(), ["topic", "describe"] if positionals == 0)
+        || matches!(path.as_slice(), ["topic", "describe" | "alter"] if positionals == 0)
         || matches!(path.as_slice(), ["topic", "delete"]);
     found
 }
@@ -176,7 +177,12 @@ mod tests {
     fn words_become_what_the_command_line_takes() {
         check("", &["serve", "topic", "produce", "tail", "completions"], false);
         check("to", &["topic"], false);
-        check("topic ", &["create", "list", "describe", "delete"], false);
+        check("topic ", &["create", "list", "describe", "alter", "delete"], false);
+        check("topic alter ", &[], true);
+        check("topic alter t --", &["--partitions", "--config", "--delete-config", "--append"], false);
+        check("config ", &["describe", "set", "delete"], false);
+        check("config set --", &["--topic", "--broker", "--brokers", "--group", "--dry-run"], false);
+        check("config set --topic ", &[], true);
         check("topic create x --p", &["--partitions"], false);
         check("topic create --", &["--config", "--bootstrap-server", "--json"], false);
         check("topic describe ", &[], true);

@@ -7,6 +7,7 @@
 mod bench;
 mod cluster;
 mod completions;
+mod config;
 mod dump;
 mod logging;
 mod moment;
@@ -40,8 +41,10 @@ struct Arguments {
 enum Subcommands {
     /// Start a broker
     Serve(serve::ServeArguments),
-    /// Create, list, describe and delete topics
+    /// Create, list, describe, alter and delete topics
     Topic(topic::TopicArguments),
+    /// Show, set and delete configs of topics, brokers and groups
+    Config(config::ConfigArguments),
     /// Send what is read, a record for each line
     Produce(produce::ProduceArguments),
     /// Print the records of a topic, and follow it
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Subcommands::Serve(arguments) => serve::run(arguments),
         Subcommands::Topic(arguments) => topic::run(arguments),
+        Subcommands::Config(arguments) => config::run(arguments),
         Subcommands::Produce(arguments) => produce::run(arguments),
         Subcommands::Tail(arguments) => tail::run(arguments),
         Subcommands::Dump(arguments) => dump::run(arguments),

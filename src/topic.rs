@@ -1,10 +1,10 @@
-//! `ottla topic`: create, list, describe and delete topics.
+//! `ottla topic`: create, list, describe, alter and delete topics.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use ottla_client::admin::{ConfigEntry, ConfigResource, NewTopic, OffsetSpec, TopicListing};
+use ottla_client::admin::{ConfigChanges, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, TopicListing};
 use ottla_client::metadata::{PartitionView, TopicView};
 use ottla_client::{Client, Error};
 use ottla_protocol::error_code::ErrorCode;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cluster::{ClusterArguments, failed, topic_failure, topic_view};
+use crate::config::{self, EditArguments, changes_of};
 use crate::output::{print, print_json};
 use crate::table::{Table, grouped};
 use crate::text::parse_pair;
@@ -36,6 +37,9 @@ enum TopicCommand {
     /// Show where a topic's partitions are, what they hold and how the topic is configured
     #[command(after_help = crate::EXIT_CODES)]
     Describe(DescribeArguments),
+    /// Give a topic more partitions, and change its configs
+    #[command(after_help = crate::EXIT_CODES)]
+    Alter(AlterArguments),
     /// Delete topics with everything in them
     #[command(after_help = crate::EXIT_CODES)]
     Delete(DeleteArguments),
@@ -85,6 +89,33 @@ struct DescribeArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
+    .args(["partitions", "config", "delete_config", "append", "subtract"]))]
+struct AlterArguments {
+    /// The topic's name
+    name: String,
+    /// How many partitions it is to have; there can only be more of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+    /// A config to set, under Kafka's name; may be given many times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    config: Vec<(String, String)>,
+    /// A config to delete, so that what is inherited counts again; may be given many times
+    #[arg(long, value_name = "KEY")]
+    delete_config: Vec<String>,
+    #[command(flatten)]
+    edits: EditArguments,
+    /// Only say whether it could be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cluster: ClusterArguments,
+}
+
+#[derive(Debug, Args)]
 struct DeleteArguments {
     /// The topics' names
     #[arg(required = true, value_name = "NAME")]
@@ -101,6 +132,10 @@ pub(crate) fn run(arguments: TopicArguments) -> Result<(), Failure> {
         TopicCommand::Create(it) => it.cluster.clone().run(|client, _| create(client, it)),
         TopicCommand::List(it) => it.cluster.clone().run(|client, _| list(client, it)),
         TopicCommand::Describe(it) => it.cluster.clone().run(|client, _| describe(client, it)),
+        TopicCommand::Alter(it) => {
+            let changes = changes_of(it.config.clone(), it.edits.clone(), it.delete_config.clone())?;
+            it.cluster.clone().run(|client, _| alter(client, it, changes))
+        }
         TopicCommand::Delete(it) => it.cluster.clone().run(|client, _| delete(client, it)),
     }
 }
@@ -272,6 +307,53 @@ fn write_description(
         ]);
     }
     table.write(output)
+}
+
+/// Both kinds of change are tried before either is made: a mistake in one leaves the topic as it is.
+async fn alter(client: Client, arguments: AlterArguments, changes: ConfigChanges) -> Result<(), Failure> {
+    let AlterArguments { name, partitions, dry_run, json, .. } = arguments;
+    let resource = ConfigResource::Topic(name.clone());
+    for validate_only in [true, false] {
+        if dry_run && !validate_only {
+            break;
+        }
+        if !changes.is_empty() {
+            config::alter(&client, &resource, &changes, validate_only).await?;
+        }
+        if let Some(count) = partitions {
+            grow(&client, &name, count, validate_only).await?;
+        }
+    }
+    if json {
+        return print_json(&json!({
+            "name": name,
+            "partitions": partitions,
+            "configs": changes.keys().collect::<Vec<_>>(),
+            "dry_run": dry_run,
+        }));
+    }
+    let mut lines: Vec<String> =
+        changes.iter().map(|(key, change)| config::said(key, change, dry_run)).collect();
+    lines.extend(partitions.map(|count| {
+        let has = if dry_run { "can have" } else { "has" };
+        format!("{name} {has} {}", counted(count, "partition"))
+    }));
+    print(|output| lines.iter().try_for_each(|line| writeln!(output, "{line}")))
+}
+
+async fn grow(client: &Client, name: &str, count: i32, validate_only: bool) -> Result<(), Failure> {
+    let counts = BTreeMap::from([(name.to_owned(), count)]);
+    match client.admin().create_partitions(&counts, validate_only).await.remove(name) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) if error.error_code() == Some(ErrorCode::InvalidPartitions) => {
+            let has = topic_view(client, name).await?.partitions.len();
+            Err(Failure::Failed(format!(
+                "topic {name:?} has {has} partitions; their number can only grow, because a record's place depends on it"
+            )))
+        }
+        Some(Err(error)) => Err(topic_failure(client, name, &error).await),
+        None => Err(Failure::Failed(format!("topic {name:?}: the broker says nothing of it"))),
+    }
 }
 
 async fn delete(client: Client, arguments: DeleteArguments) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 mod bed;
 
+mod config;
 mod data_set;
 mod mistakes;
 mod produce;

@@ -108,15 +108,39 @@ fn values_that_options_do_not_take() {
     Ottla::new("tail t --json --key-separator :").expect_failure(2, &["--json", "--key-separator"]);
     Ottla::new("tail").expect_failure(2, &["<TOPIC>"]);
     Ottla::new("tial t").expect_failure(2, &["tail"]);
+    Ottla::new("topic alter t").expect_failure(2, &["--partitions", "--config"]);
+    Ottla::new("topic alter t --partitions 0").expect_failure(2, &["--partitions"]);
+    Ottla::new("topic alter t --config retention.ms").expect_failure(2, &["--config", "KEY=VALUE"]);
+    Ottla::new("topic alter t --config a=1 --delete-config a").expect_failure(2, &["\"a\"", "twice"]);
+    Ottla::new("config set a=1").expect_failure(2, &["--topic", "--broker", "--brokers", "--group"]);
+    Ottla::new("config set --topic t").expect_failure(2, &["KEY=VALUE"]);
+    Ottla::new("config set --topic t retention.ms").expect_failure(2, &["KEY=VALUE"]);
+    Ottla::new("config set --topic t a=1 a=2").expect_failure(2, &["\"a\"", "twice"]);
+    Ottla::new("config set --topic t --broker 1 a=1").expect_failure(2, &["--topic", "--broker"]);
+    Ottla::new("config set --broker one a=1").expect_failure(2, &["--broker"]);
+    Ottla::new("config delete --topic t").expect_failure(2, &["<KEY>"]);
+    Ottla::new("config describe").expect_failure(2, &["--topic"]);
     Ottla::new("topic remove t").expect_failure(2, &["remove"]);
     Ottla::new("completions tcsh").expect_failure(2, &["bash", "zsh", "fish"]);
 }
 
 #[test]
 fn every_help_says_what_exit_codes_mean() {
-    for command in
-        ["topic", "topic create", "topic list", "topic describe", "topic delete", "produce", "tail", "dump"]
-    {
+    for command in [
+        "topic",
+        "topic create",
+        "topic list",
+        "topic describe",
+        "topic alter",
+        "topic delete",
+        "config",
+        "config describe",
+        "config set",
+        "config delete",
+        "produce",
+        "tail",
+        "dump",
+    ] {
         for option in ["-h", "--help"] {
             let help = Ottla::new(&format!("{command} {option}")).expect_success();
             assert!(help.contains("Exit codes: 0"), "{command} {option}: {help}");

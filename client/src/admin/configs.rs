@@ -20,6 +20,10 @@ pub enum ConfigResource {
     Topic(String),
     /// A broker, which tells of its own alone.
     Broker(BrokerId),
+    /// What was set for all brokers while they ran.
+    EveryBroker,
+    /// A group, which need not exist.
+    Group(String),
 }
 
 /// A config's value and where it is from.
@@ -32,16 +36,18 @@ pub struct ConfigEntry {
     /// Whether its value is kept back.
     pub is_sensitive: bool,
     /// With DescribeConfigs' numbers: 1 topic, 2 this broker (dynamic), 3 all brokers (dynamic), 4 configuration file,
-    /// 5 default; −1 from a broker that doesn't tell.
+    /// 5 default, 8 group; −1 from a broker that doesn't tell.
     pub source: i8,
 }
 
 impl ConfigResource {
     /// Its type and name on the wire.
-    fn on_wire(&self) -> (i8, String) {
+    pub(super) fn on_wire(&self) -> (i8, String) {
         match self {
             ConfigResource::Topic(name) => (2, name.clone()),
             ConfigResource::Broker(id) => (4, id.to_string()),
+            ConfigResource::EveryBroker => (4, String::new()),
+            ConfigResource::Group(name) => (32, name.clone()),
         }
     }
 }
@@ -81,13 +87,13 @@ impl Admin {
             .collect()
     }
 
-    /// A broker's configs are asked of itself, topics' of anybody.
-    fn by_target(&self, resources: &[ConfigResource]) -> BTreeMap<Target, Vec<ConfigResource>> {
+    /// A broker is asked about its configs itself, about the others anybody is.
+    pub(super) fn by_target(&self, resources: &[ConfigResource]) -> BTreeMap<Target, Vec<ConfigResource>> {
         let anybody = self.cluster.pool.any();
         let mut by_target: BTreeMap<Target, Vec<ConfigResource>> = BTreeMap::new();
         for resource in resources {
             let target = match resource {
-                ConfigResource::Topic(_) => anybody,
+                ConfigResource::Topic(_) | ConfigResource::EveryBroker | ConfigResource::Group(_) => anybody,
                 ConfigResource::Broker(id) => Target::Broker(*id),
             };
             by_target.entry(target).or_default().push(resource.clone());

@@ -4,9 +4,12 @@
 //! gives the last error. Methods on several things give each its own outcome. A future that is dropped asks no more;
 //! what a broker was already asked to do it may still do.
 
+mod alter_configs;
 mod cluster;
 mod configs;
 mod offsets;
+mod partitions;
+mod records;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -16,6 +19,7 @@ use std::sync::Arc;
 
 use ottla_protocol::api::Request;
 
+pub use self::alter_configs::{ConfigChange, ConfigChanges};
 pub use self::cluster::ClusterDescription;
 pub use self::configs::{ConfigEntry, ConfigResource};
 pub use self::offsets::{ListedOffset, OffsetSpec};

@@ -16,7 +16,7 @@ use crate::metadata::ClusterView;
 use crate::network::pool::Target;
 
 /// A partition by its topic's name.
-type Partition = (String, PartitionIndex);
+pub(super) type Partition = (String, PartitionIndex);
 
 /// Which offset is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub struct ListedOffset {
 }
 
 /// One question to a leader: the partitions, each with the leader epoch that is known.
-type Question = Vec<(Partition, LeaderEpoch)>;
+pub(super) type Question = Vec<(Partition, LeaderEpoch)>;
 
 impl OffsetSpec {
     fn on_wire(self) -> i64 {
@@ -140,10 +140,10 @@ impl Admin {
 }
 
 /// Whom to ask about what, and what nobody can be asked about.
-fn by_leader(
+pub(super) fn by_leader<T>(
     view: &ClusterView,
     partitions: &[Partition],
-) -> (BTreeMap<BrokerId, Question>, Outcomes<Partition, Result<ListedOffset, Error>>) {
+) -> (BTreeMap<BrokerId, Question>, Outcomes<Partition, Result<T, Error>>) {
     let mut questions: BTreeMap<BrokerId, Question> = BTreeMap::new();
     let mut unanswerable = BTreeMap::new();
     for key @ (topic, index) in partitions {
@@ -171,7 +171,7 @@ fn leaderless() -> Error {
     Error::Broker(BrokerError { code, message: None })
 }
 
-fn asks_for_metadata(error: &Error) -> bool {
+pub(super) fn asks_for_metadata(error: &Error) -> bool {
     error.error_code().is_some_and(|code| code.retry_class() == RetryClass::RefreshMetadata)
 }
 

@@ -1,5 +1,6 @@
 //! Administration of a whole broker on the simulated seams.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
@@ -114,6 +115,95 @@ fn configs_say_where_their_value_is_from() {
         let error =
             admin.describe_configs(std::slice::from_ref(&nobody)).await.remove(&nobody).expect("asked for");
         assert!(matches!(error, Err(Error::Request(RequestError::UnknownBroker { id: BrokerId(77) }))));
+    });
+}
+
+#[test]
+fn configs_are_changed_and_tried() {
+    World::new(13).run(async |client| {
+        let admin = client.admin();
+        assert!(admin.create_topics(&[topic("t", 1)]).await["t"].is_ok());
+        let [of_t, missing] = ["t", "missing"].map(|name| ConfigResource::Topic(name.to_owned()));
+        let broker = ConfigResource::Broker(listed_leader(&admin).await.expect("a broker"));
+        let group = ConfigResource::Group("g".to_owned());
+        let set = |key: &str, value: &str| (key.to_owned(), ConfigChange::Set(value.to_owned()));
+        let append = |key: &str, items: &str| (key.to_owned(), ConfigChange::Append(items.to_owned()));
+        let changes = BTreeMap::from([
+            (of_t.clone(), ConfigChanges::from([set("flush.ms", "5"), append("cleanup.policy", "compact")])),
+            (missing.clone(), ConfigChanges::from([set("flush.ms", "5")])),
+            (broker.clone(), ConfigChanges::from([set("log.retention.ms", "70000")])),
+            (ConfigResource::EveryBroker, ConfigChanges::from([set("num.partitions", "7")])),
+            (group.clone(), ConfigChanges::from([set("consumer.session.timeout.ms", "50000")])),
+        ]);
+        for validate_only in [true, false] {
+            let outcomes = admin.alter_configs(&changes, validate_only).await;
+            let code = |resource: &ConfigResource| {
+                outcomes[resource].as_ref().err().map(|error| error.error_code().expect("the broker's"))
+            };
+            let found = [&of_t, &missing, &broker, &ConfigResource::EveryBroker, &group].map(code);
+            let [unknown, fixed] = [ErrorCode::UnknownTopicOrPartition, ErrorCode::InvalidRequest].map(Some);
+            assert_eq!(found, [None, unknown, None, fixed, None]);
+            let described = admin.describe_configs(&[of_t.clone(), group.clone()]).await;
+            let value = |resource: &ConfigResource, key: &str| {
+                described[resource].as_ref().expect("it is there")[key].value.clone().expect("it has one")
+            };
+            let expected = if validate_only { "delete" } else { "delete,compact" };
+            assert_eq!(value(&of_t, "cleanup.policy"), expected);
+            let expected = if validate_only { "45000" } else { "50000" };
+            assert_eq!(value(&group, "consumer.session.timeout.ms"), expected);
+        }
+        let back = ConfigChanges::from([
+            ("flush.ms".to_owned(), ConfigChange::Delete),
+            ("cleanup.policy".to_owned(), ConfigChange::Subtract("compact".to_owned())),
+        ]);
+        assert!(admin.alter_configs(&BTreeMap::from([(of_t.clone(), back)]), false).await[&of_t].is_ok());
+        let described = admin.describe_configs(std::slice::from_ref(&of_t)).await.remove(&of_t);
+        let described = described.expect("asked for").expect("it is there");
+        assert_eq!(
+            (described["flush.ms"].source, described["cleanup.policy"].value.as_deref()),
+            (5, Some("delete"))
+        );
+    });
+}
+
+#[test]
+fn topics_get_more_partitions() {
+    World::new(14).run(async |client| {
+        let admin = client.admin();
+        assert!(admin.create_topics(&[topic("t", 1), topic("u", 2)]).await.values().all(Result::is_ok));
+        let counts = BTreeMap::from(
+            [("t", 3), ("u", 2), ("missing", 2)].map(|(name, count)| (name.to_owned(), count)),
+        );
+        for validate_only in [true, false] {
+            let grown = lines(admin.create_partitions(&counts, validate_only).await, |()| "grown".to_owned());
+            let expected = ["missing: UNKNOWN_TOPIC_OR_PARTITION", "t: grown", "u: INVALID_PARTITIONS"];
+            assert_eq!(grown, expected);
+            let known = client.metadata(&["t"]).await.expect("metadata");
+            let view = known.topics["t"].as_ref().expect("it is there");
+            assert_eq!(view.partitions.len(), if validate_only { 1 } else { 3 });
+        }
+    });
+}
+
+#[test]
+fn records_are_deleted_up_to_an_offset_or_to_the_end() {
+    World::new(15).run(async |client| {
+        let admin = client.admin();
+        assert!(admin.create_topics(&[topic("t", 2)]).await["t"].is_ok());
+        produce(&client, &[1000, 2000, 3000]).await;
+        let delete = async |topic: &str, index: i32, before: Option<i64>| {
+            let index = PartitionIndex(index);
+            let mut outcomes = admin.delete_records(&[(topic, index, before.map(Offset))]).await;
+            outcomes.remove(&(topic.to_owned(), index)).expect("asked for")
+        };
+        assert_eq!(delete("t", 0, Some(2)).await.ok(), Some(Offset(2)));
+        let beyond = delete("t", 0, Some(4)).await.expect_err("there are three");
+        assert_eq!(beyond.error_code(), Some(ErrorCode::OffsetOutOfRange));
+        assert_eq!(delete("t", 0, None).await.ok(), Some(Offset(3)));
+        assert_eq!(delete("t", 1, None).await.ok(), Some(Offset(0)));
+        assert!(matches!(delete("t", 2, None).await, Err(Error::NoSuchPartition { count: 2, .. })));
+        let nowhere = delete("missing", 0, None).await.expect_err("no such topic");
+        assert_eq!(nowhere.error_code(), Some(ErrorCode::UnknownTopicOrPartition));
     });
 }
 
@@ -276,6 +366,9 @@ fn every_method_can_run_in_a_task_of_its_own() {
         check(admin.list_topics());
         check(admin.describe_topics(&[]));
         check(admin.describe_configs(&[]));
+        check(admin.alter_configs(&BTreeMap::new(), false));
+        check(admin.create_partitions(&BTreeMap::new(), false));
+        check(admin.delete_records(&[]));
         check(admin.list_offsets(&[]));
         check(admin.describe_cluster());
         check(client.metadata(&[]));

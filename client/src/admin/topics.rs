@@ -177,7 +177,7 @@ impl Admin {
 
     /// What was known of a topic that has been created or deleted is known no more, nor who the controller is where
     /// it was another one.
-    fn note_stale<T>(&self, name: &str, outcome: &Result<T, Error>) {
+    pub(super) fn note_stale<T>(&self, name: &str, outcome: &Result<T, Error>) {
         match outcome {
             Ok(_) => self.cluster.metadata.on_topic_stale(name),
             Err(error) if error.error_code() == Some(ErrorCode::NotController) => {
