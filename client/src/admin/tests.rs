@@ -190,7 +190,7 @@ fn records_are_deleted_up_to_an_offset_or_to_the_end() {
     World::new(15).run(async |client| {
         let admin = client.admin();
         assert!(admin.create_topics(&[topic("t", 2)]).await["t"].is_ok());
-        produce(&client, &[1000, 2000, 3000]).await;
+        append(&client, 0, Codec::None, 1000, &["a", "b", "c"]).await;
         let delete = async |topic: &str, index: i32, before: Option<i64>| {
             let index = PartitionIndex(index);
             let mut outcomes = admin.delete_records(&[(topic, index, before.map(Offset))]).await;
