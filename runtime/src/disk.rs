@@ -1,8 +1,8 @@
 //! The disk: submit an operation, and its completion comes back as a call of `done`.
 //!
-//! No method waits. `done` is called exactly once, on a thread of the disk's choosing (never from inside the
-//! submitting call), or not at all if the process or the simulated machine stops first; it must not block. Operations on one file that are
-//! submitted without waiting for each other may be carried out in any order: whoever needs an order waits for the
+//! No method waits, as far as the disk can tell beforehand. `done` is called exactly once, on a thread of the disk's
+//! choosing (never from inside the submitting call, but for [`File::write_at`]), or not at all if the process or the
+//! simulated machine stops first; it must not block. Operations on one file that are submitted without waiting for each other may be carried out in any order: whoever needs an order waits for the
 //! completion. A file stays open while somebody holds its `FileRef`.
 
 use std::io;
@@ -124,6 +124,7 @@ pub trait File: Send + Sync + 'static {
     fn path(&self) -> &Path;
 
     /// Writes all of `parts`, one after another, from byte `position`. On an error any prefix may have been written.
+    /// `done` may run inside this call: the caller must hold no lock that it takes.
     fn write_at(self: Arc<Self>, position: u64, parts: Vec<Bytes>, done: Done<()>);
 
     /// Reads `len` bytes from `position`; fewer only where the file ends.

@@ -80,7 +80,7 @@ macro_rules! every_case {
             bytes_past_the_end_are_not_read_as_resident,
             a_mapped_file_shows_its_bytes,
             an_empty_file_maps_to_nothing,
-            a_completion_never_runs_inside_the_submitting_call,
+            only_a_write_may_complete_inside_the_submitting_call,
         }
         crate::every_case! { $world => disk_names:
             opening_modes_differ_in_what_must_exist,

@@ -1,6 +1,7 @@
 //! Damage is found before it is served, wherever it came from, and what lies before it is still served.
 
 use ottla_protocol::types::Offset;
+use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::simulated::{Crash, DiskFaults, Machine, OperationKind, Rate};
 
 use super::on_machine;
@@ -12,6 +13,10 @@ use crate::log::testing::produced;
 use crate::log::testing::rig::{DIRECTORY, Rig, bytes_of, config, recovered};
 
 async fn written(machine: &Machine) -> (Rig, Vec<u8>) {
+    // A broker makes its data directory's own name durable before there is any log.
+    let (disk, (data, _)) = (machine.runtime().disk, DIRECTORY.split_once('/').expect("a path"));
+    disk.create_directory_wait(data.as_ref()).await.expect("it can be made");
+    disk.sync_directory_wait("".as_ref()).await.expect("it can be synced");
     let mut rig = Rig::fresh(machine, config()).await;
     for number in 0..16 {
         rig.append_durably(&produced(&[number, number], 150, None)).await;
@@ -216,21 +221,23 @@ fn nothing_is_safe_after_a_sync_that_failed() {
 /// Such bytes count as clean in the page cache, so a sync after the restart would succeed and cover nothing.
 #[test]
 fn what_a_failed_sync_left_behind_is_durable_once_it_was_recovered() {
-    on_machine(1, async |machine| {
-        let (mut rig, _) = written(machine).await;
-        let durable = rig.log.core.durable_ends();
-        machine.disk().fail_next(OperationKind::Sync, ".log");
-        rig.append(&produced(&[1], 150, None)).expect("nothing is wrong yet");
-        rig.settle().await;
-        drop(rig);
-        machine.crash(Crash::Kill);
-        machine.restart();
-        let kept = recovered(machine, Some(durable)).await.expect("it can be recovered").log.ends;
-        assert_eq!(kept.safe_end, Offset(33));
+    for seed in 1..=20 {
+        on_machine(seed, async |machine| {
+            let (mut rig, _) = written(machine).await;
+            let durable = rig.log.core.durable_ends();
+            machine.disk().fail_next(OperationKind::Sync, ".log");
+            rig.append(&produced(&[1], 150, None)).expect("nothing is wrong yet");
+            rig.settle().await;
+            drop(rig);
+            machine.crash(Crash::Kill);
+            machine.restart();
+            let kept = recovered(machine, Some(durable)).await.expect("it can be recovered").log.ends;
+            assert_eq!(kept.safe_end, Offset(33));
 
-        machine.crash(Crash::PowerCut);
-        machine.restart();
-        let again = recovered(machine, Some(kept)).await.expect("it can be recovered").log;
-        assert_eq!((again.ends, again.damage), (kept, None));
-    });
+            machine.crash(Crash::PowerCut);
+            machine.restart();
+            let again = recovered(machine, Some(kept)).await.expect("it can be recovered").log;
+            assert_eq!((again.ends, again.damage), (kept, None));
+        });
+    }
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{LeaderEpoch, PartitionIndex, TopicId};
 use ottla_runtime::disk::DiskWait as _;
-use ottla_runtime::simulated::{DiskLatency, Machine, Simulation};
+use ottla_runtime::simulated::{DiskLatency, Machine, Rate, Simulation};
 use ottla_runtime::{Clock, TaskEnd, TaskHandle};
 use tokio::sync::{mpsc, oneshot};
 
@@ -197,7 +197,12 @@ impl Rig {
     /// Lets every write take so long, and every sync.
     pub(super) fn set_latency(&self, write_ms: u64, sync_ms: u64) {
         let range = |ms| Duration::from_millis(ms)..Duration::from_millis(ms + 1);
-        let latency = DiskLatency { write: range(write_ms), sync: range(sync_ms), ..DiskLatency::default() };
+        let latency = DiskLatency {
+            write: range(write_ms),
+            write_at_once: Rate::NEVER,
+            sync: range(sync_ms),
+            ..DiskLatency::default()
+        };
         self.machine.disk().set_latency(latency);
     }
 

@@ -129,8 +129,9 @@ impl File for RealFile {
     }
 
     fn write_at(self: Arc<Self>, position: u64, parts: Vec<Bytes>, done: Done<()>) {
+        let bytes = parts.iter().map(Bytes::len).sum();
         let file = Arc::clone(&self);
-        self.queues.writes.submit(move || done(file.write_parts(position, &parts)));
+        self.queues.append(bytes, move || file.write_parts(position, &parts), done);
     }
 
     fn read_at(self: Arc<Self>, position: u64, len: usize, done: Done<Bytes>) {

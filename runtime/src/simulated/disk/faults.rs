@@ -55,6 +55,8 @@ pub struct DiskLatency {
     pub read: Range<Duration>,
     /// A write into memory, and everything else that only touches memory.
     pub write: Range<Duration>,
+    /// How often a write is carried out inside the call that submits it, and so takes no time.
+    pub write_at_once: Rate,
     /// A sync of files or of a directory.
     pub sync: Range<Duration>,
 }
@@ -66,6 +68,7 @@ impl Default for DiskLatency {
             cached_read: micros(1, 20),
             read: micros(50, 500),
             write: micros(5, 50),
+            write_at_once: Rate::one_in(4),
             sync: micros(200, 4000),
         }
     }

@@ -77,9 +77,7 @@ impl DiskShared {
             return;
         }
         let result = state.carry_out(&operation, fault);
-        state.completed_count += 1;
-        let completed = state.completed_count;
-        let crash = state.take_crash_at(CrashPoint::Completed(completed));
+        let crash = state.take_crash_on_completion();
         drop(state);
         world.trace.note(Noted::DiskCompleted, number << 1 | u64::from(result.is_ok()));
         match crash {
@@ -144,15 +142,39 @@ impl MachineDisk {
         state.submitted_count += 1;
         let number = state.submitted_count;
         let seen_early = state.draw_seen_early(&operation);
+        let at_once = fault.is_none() && seen_early.is_none() && state.draw_at_once(&operation);
         state.in_flight.insert(number, InFlight { operation, fault, seen_early, answer });
-        self.world.push_event(delay, Event::Disk { boot: self.boot, operation: number });
+        if !at_once {
+            self.world.push_event(delay, Event::Disk { boot: self.boot, operation: number });
+        }
         if let Some(crash) = state.take_crash_at(CrashPoint::Submitted(number)) {
             // Some task is being polled and goes on to its next point of waiting; the disk hears no more of it, and
             // it does not hear that.
             state.crashing = state.running.take();
             drop(state);
             self.world.request_crash(self.boot, crash);
+        } else if at_once {
+            drop(state);
+            self.complete_at_once(number);
         }
+    }
+
+    /// Carries out an operation inside the call that submitted it, as a real disk may do with a write.
+    fn complete_at_once(&self, number: u64) {
+        let mut state = self.shared.state.lock();
+        let Some(InFlight { operation, fault, answer, .. }) = state.in_flight.remove(&number) else { return };
+        let result = state.carry_out(&operation, fault);
+        let crash = state.take_crash_on_completion();
+        self.world.trace.note(Noted::DiskCompleted, number << 1 | u64::from(result.is_ok()));
+        let Some(crash) = crash else {
+            drop(state);
+            return answer(result);
+        };
+        // As above: the task that is being polled doesn't hear of it.
+        state.crashing = state.running.take();
+        state.unheard.push(InFlight { operation, fault, seen_early: None, answer });
+        drop(state);
+        self.world.request_crash(self.boot, crash);
     }
 
     fn note(&self, operation: &Operation) {

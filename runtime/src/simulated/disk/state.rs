@@ -92,6 +92,12 @@ impl DiskState {
         if due { self.crash_at.take().map(|(_, crash)| crash) } else { None }
     }
 
+    /// Counts a completed operation; the crash that is due at it.
+    pub(super) fn take_crash_on_completion(&mut self) -> Option<Crash> {
+        self.completed_count += 1;
+        self.take_crash_at(CrashPoint::Completed(self.completed_count))
+    }
+
     /// How long an operation takes, in nanoseconds.
     pub(super) fn delay_of(&mut self, operation: &Operation) -> u64 {
         let range = match operation {
@@ -144,6 +150,11 @@ impl DiskState {
         }
         let page = pages.start + self.rng.below(pages.end - pages.start);
         Some(page * PAGE_BYTES - position)
+    }
+
+    /// Whether an operation is carried out inside the call that submits it.
+    pub(super) fn draw_at_once(&mut self, operation: &Operation) -> bool {
+        matches!(operation, Operation::Write { .. }) && self.latency.write_at_once.happens(&mut self.rng)
     }
 
     /// Lets the first `len` bytes of a write happen.
