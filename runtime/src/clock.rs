@@ -107,7 +107,7 @@ impl Clock {
 
     /// Completes at `deadline`, or at once if that has passed.
     pub fn sleep_until(&self, deadline: MonotonicTime) -> Sleep {
-        Sleep { shared: Arc::clone(&self.shared), deadline, serial: None }
+        Sleep { shared: Arc::clone(&self.shared), deadline, set: None }
     }
 
     /// Completes once `duration` has passed.
@@ -212,7 +212,8 @@ impl ClockHandle {
 pub struct Sleep {
     shared: Arc<Shared>,
     deadline: MonotonicTime,
-    serial: Option<u64>,
+    /// The timer's serial number, and whom it wakes.
+    set: Option<(u64, Waker)>,
 }
 
 impl Sleep {
@@ -226,19 +227,23 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let now = self.shared.now();
-        if self.deadline <= now {
+        if self.deadline <= self.shared.now() {
             return Poll::Ready(());
+        }
+        // A timer leaves the queue only when it is due.
+        if self.set.as_ref().is_some_and(|(_, waker)| waker.will_wake(context.waker())) {
+            return Poll::Pending;
         }
         let shared = Arc::clone(&self.shared);
         let mut timers = shared.timers.lock();
-        let serial = *self.serial.get_or_insert_with(|| {
+        let serial = self.set.take().map(|(serial, _)| serial).unwrap_or_else(|| {
             timers.next_serial += 1;
             timers.next_serial
         });
         let driver_is_late = self.deadline < timers.driver_looks_at;
         timers.queue.insert((self.deadline, serial), context.waker().clone());
         drop(timers);
+        self.set = Some((serial, context.waker().clone()));
         if driver_is_late {
             shared.changed.notify_all();
         }
@@ -248,7 +253,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(serial) = self.serial {
+        if let Some((serial, _)) = self.set {
             self.shared.timers.lock().queue.remove(&(self.deadline, serial));
         }
     }

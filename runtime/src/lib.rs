@@ -12,7 +12,7 @@ pub mod real;
 pub mod simulated;
 pub mod spawn;
 
-pub use clock::{Clock, MonotonicTime, WallTime};
+pub use clock::{Clock, MonotonicTime, Sleep, WallTime};
 pub use disk::{Disk, DiskRef, DiskWait, File, FileRange, FileRef, FileWait};
 pub use net::{Connection, ConnectionReader, ConnectionWriter, Listener, Net, NetRef};
 pub use random::{Rng, RngSource};

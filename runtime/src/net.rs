@@ -66,6 +66,15 @@ pub trait ConnectionWriter: Send + 'static {
     /// Sends some of `parts`, in order, and says how many bytes left.
     fn poll_write(&mut self, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// The same for parts that a file range follows without delay: they may leave together with its first bytes.
+    fn poll_write_before_file(
+        &mut self,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(context, parts)
+    }
+
     /// Sends some of a file range, from its start, and says how many bytes left (`sendfile` where both ends are
     /// real). `UnexpectedEof` if the file is shorter than the range. The caller has seen to it that the range is resident.
     fn poll_send_file(&mut self, context: &mut Context<'_>, range: &FileRange) -> Poll<io::Result<usize>>;

@@ -251,12 +251,12 @@ impl LogFiles {
 
     fn write(&self, base: Offset, position: u64, parts: Vec<Bytes>, sink: &EventSink) {
         let (file, sink, token) = (self.file_of(base), Arc::clone(sink), self.under_way.clone());
-        let path = file.path().to_owned();
+        let written = Arc::clone(&file);
         let done = move |result: io::Result<()>| {
             sink(match result {
                 Ok(()) => LogEvent::Written { base },
                 Err(error) => {
-                    let operation = format!("write {} at byte {position}", path.display());
+                    let operation = format!("write {} at byte {position}", written.path().display());
                     LogEvent::Failed(StorageFailure::new(operation, &error))
                 }
             });

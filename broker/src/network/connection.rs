@@ -6,8 +6,11 @@
 //! (their bytes are counted by the budget), one other request, and one response that has not left yet.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ottla_protocol::frame::RequestHeader;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, ReadLimits};
 use super::request_budget::RequestBudget;
 use super::response_writer::{ResponsePiece, ResponseWriter};
+use super::stop_signal::StopSignal;
 use crate::api::{ConnectionContext, Handlers, ProduceWait, Reply};
 use crate::metrics::{Asked, RequestMetrics, RequestTally};
 
@@ -81,7 +85,7 @@ pub(super) struct ConnectionTask {
     tally: RequestTally,
     clock: Clock,
     write_limit: Option<Duration>,
-    stop: CancellationToken,
+    stop: StopSignal,
 }
 
 impl ConnectionTask {
@@ -100,7 +104,7 @@ impl ConnectionTask {
             tally: RequestTally::new(Arc::clone(&parts.metrics)),
             clock: parts.clock.clone(),
             write_limit: parts.limits.idle,
-            stop: parts.stop.clone(),
+            stop: StopSignal::new(parts.stop.clone()),
         }
     }
 
@@ -147,15 +151,15 @@ impl ConnectionTask {
         if self.waiting.is_empty() {
             self.tally.flush();
         }
-        let stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = stop.cancelled() => Err(ConnectionEnd::Stopping),
-            sent = send_some(&mut self.writer, &self.clock, self.write_limit), if !self.writer.is_idle() => sent,
-            (asked, reply) = front(&mut self.waiting), if !self.waiting.is_empty() && self.writer.is_idle() => {
+            () = poll_fn(|context| self.stop.poll_stopped(context)) => Err(ConnectionEnd::Stopping),
+            // Answers that are ready together leave together.
+            (asked, reply) = front(&mut self.waiting), if !self.waiting.is_empty() => {
                 self.waiting.pop_front();
                 self.take_reply(asked, reply)
             }
+            sent = send_some(&mut self.writer, &self.clock, self.write_limit), if !self.writer.is_idle() => sent,
             frame = self.reader.next_frame(), if self.waiting.len() < PRODUCE_WAITING_MAX && self.writer.is_idle() => {
                 // What has begun is finished: a Fetch sees the stop by itself, and nothing else waits for long.
                 self.on_frame(frame?).await
@@ -217,13 +221,15 @@ async fn send_some(
     clock: &Clock,
     limit: Option<Duration>,
 ) -> Result<(), ConnectionEnd> {
-    let Some(limit) = limit else {
-        writer.send_some().await?;
-        return Ok(());
-    };
-    tokio::select! {
-        biased;
-        sent = writer.send_some() => { sent?; Ok(()) }
-        () = clock.sleep(limit) => Err(ConnectionEnd::SlowReader(limit)),
-    }
+    // Most of the time the socket takes everything at once, and no timer is set.
+    let mut patience = None;
+    poll_fn(|context| {
+        if let Poll::Ready(sent) = writer.poll_send_some(context) {
+            return Poll::Ready(sent.map(|_| ()).map_err(ConnectionEnd::from));
+        }
+        let Some(limit) = limit else { return Poll::Pending };
+        let patience = patience.get_or_insert_with(|| clock.sleep(limit));
+        Pin::new(patience).poll(context).map(|()| Err(ConnectionEnd::SlowReader(limit)))
+    })
+    .await
 }

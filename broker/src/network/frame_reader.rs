@@ -3,14 +3,16 @@
 //! A frame is a 4-byte size and that many bytes. The size is judged before anything is read or reserved for it. A
 //! frame's bytes leave as one `Bytes` that request decoding slices without copying.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use ottla_runtime::{Clock, net::ConnectionReader};
+use ottla_runtime::{Clock, MonotonicTime, net::ConnectionReader};
 
+use super::moving_timer::MovingTimer;
 use super::request_budget::{RequestBudget, RequestBytes};
 
 /// What a connection reserves for its next request, at least and at most. In between it is as much as the last
@@ -74,6 +76,7 @@ pub(super) struct FrameReader {
     expected_bytes: usize,
     budget: Arc<RequestBudget>,
     clock: Clock,
+    timer: MovingTimer,
     limits: ReadLimits,
 }
 
@@ -98,6 +101,7 @@ impl FrameReader {
             expected_bytes: NEXT_FRAME_MIN,
             budget,
             clock,
+            timer: MovingTimer::default(),
             limits,
         }
     }
@@ -152,17 +156,8 @@ impl FrameReader {
             None => self.limits.idle,
         };
         self.make_room();
-        let clock = self.clock.clone();
-        let count = loop {
-            let read = std::future::poll_fn(|context| self.poll_read(context));
-            let Some(limit) = limit else { break read.await? };
-            tokio::select! {
-                biased;
-                count = read => break count?,
-                // A client that the budget makes wait has done nothing wrong.
-                () = clock.sleep(limit) => if !self.is_held_up { return Err(self.timed_out(limit)) },
-            }
-        };
+        let mut deadline = None;
+        let count = poll_fn(|context| self.poll_read_until(context, limit, &mut deadline)).await?;
         if count == 0 {
             return Err(if self.buffer.is_empty() {
                 FrameError::Closed
@@ -171,6 +166,29 @@ impl FrameReader {
             });
         }
         Ok(())
+    }
+
+    /// Reads, or ends once nothing has come for as long as `limit` from its first call on.
+    fn poll_read_until(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: Option<Duration>,
+        deadline: &mut Option<MonotonicTime>,
+    ) -> Poll<Result<usize, FrameError>> {
+        loop {
+            if let Poll::Ready(count) = self.poll_read(context) {
+                return Poll::Ready(Ok(count?));
+            }
+            let Some(limit) = limit else { return Poll::Pending };
+            let clock = &self.clock;
+            let at = *deadline.get_or_insert_with(|| clock.now().after(limit));
+            ready!(self.timer.poll_at(context, clock, at));
+            // A client that the budget makes wait has done nothing wrong.
+            if !self.is_held_up {
+                return Poll::Ready(Err(self.timed_out(limit)));
+            }
+            *deadline = None;
+        }
     }
 
     fn timed_out(&self, limit: Duration) -> FrameError {

@@ -6,8 +6,10 @@ mod connection;
 mod fetch_session;
 mod frame_reader;
 mod listener;
+mod moving_timer;
 mod request_budget;
 mod response_writer;
+mod stop_signal;
 
 pub(crate) use fetch_session::{AnsweredEnds, FetchPartition, FetchSessions, SessionRequest, TopicRef};
 pub(crate) use request_budget::{RequestBudget, RequestBytes};

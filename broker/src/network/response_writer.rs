@@ -55,17 +55,13 @@ impl ResponseWriter {
         self.pending.is_empty()
     }
 
-    /// Sends some of what is pending; says how many bytes left. Cancel-safe.
-    pub(super) async fn send_some(&mut self) -> io::Result<usize> {
-        poll_fn(|context| self.poll_send_some(context)).await
-    }
-
     /// Ends the connection's sending half.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|context| self.writer.poll_shutdown(context)).await
     }
 
-    fn poll_send_some(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Sends some of what is pending; says how many bytes left.
+    pub(super) fn poll_send_some(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         while self.pending.front().is_some_and(is_spent) {
             self.pending.pop_front();
         }
@@ -82,7 +78,11 @@ impl ResponseWriter {
                         ResponsePiece::File(_) => None,
                     })
                     .collect();
-                ready!(self.writer.poll_write(context, &parts))?
+                let sent = match self.pending.get(parts.len()) {
+                    Some(ResponsePiece::File(_)) => self.writer.poll_write_before_file(context, &parts),
+                    _ => self.writer.poll_write(context, &parts),
+                };
+                ready!(sent)?
             }
         };
         if count == 0 {

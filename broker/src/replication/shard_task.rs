@@ -150,7 +150,11 @@ impl ShardTask {
     pub(super) async fn run(mut self) {
         let mut completed = Vec::new();
         let mut requested = Vec::new();
+        let mut tick = self.parts.clock.sleep_until(self.next_tick);
         loop {
+            if tick.deadline() != self.next_tick {
+                tick = self.parts.clock.sleep_until(self.next_tick);
+            }
             tokio::select! {
                 biased;
                 _ = self.completions.recv_many(&mut completed, EVENTS_PER_TURN_MAX) => {}
@@ -159,7 +163,7 @@ impl ShardTask {
                         return;
                     }
                 }
-                () = self.parts.clock.sleep_until(self.next_tick) => {}
+                () = &mut tick => {}
             }
             while requested.len() < EVENTS_PER_TURN_MAX && self.closing.is_none() {
                 let Ok(request) = self.requests.try_recv() else { break };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{Offset, ProducerId};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ack_queue::Acks;
@@ -157,9 +158,11 @@ impl Shards {
 
     pub(super) async fn send(&self, shard: u16, request: ShardRequest) {
         let inbox = self.inboxes.get(usize::from(shard)).expect("a partition's shard exists");
-        // It fails only once the shard has ended: the broker is stopping or has failed, and what was asked for is
-        // answered by its being dropped.
-        let _ = inbox.send(request).await;
+        // It fails otherwise only once the shard has ended: the broker is stopping or has failed, and what was asked for
+        // is answered by its being dropped.
+        if let Err(TrySendError::Full(request)) = inbox.try_send(request) {
+            let _ = inbox.send(request).await;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use nix::sys::sendfile::sendfile;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::io::{AsyncWrite as _, Interest};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -167,6 +167,10 @@ impl TokioWriter {
         self.half.as_mut().expect("the half is there until the writer is dropped")
     }
 
+    fn stream(&self) -> &TcpStream {
+        self.half.as_ref().expect("the half is there until the writer is dropped").as_ref()
+    }
+
     fn poll_copy(&mut self, context: &mut Context<'_>, range: &FileRange) -> Poll<io::Result<usize>> {
         let end = range.position.saturating_add(range.len.min(COPY_BYTES_MAX));
         let mut copy = std::mem::take(&mut self.copy);
@@ -181,9 +185,37 @@ impl TokioWriter {
     }
 }
 
+/// Calls `send` once the socket has room, again if that was not so or a signal came.
+fn poll_send(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(context))?;
+        match stream.try_io(Interest::WRITABLE, || send(stream)) {
+            // The socket's buffer is full: the next turn of the loop registers for when it isn't.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
+
 impl ConnectionWriter for TokioWriter {
     fn poll_write(&mut self, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Pin::new(self.half()).poll_write_vectored(context, parts)
+    }
+
+    fn poll_write_before_file(
+        &mut self,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // A segment of its own would wake the receiver for a few bytes, just before there are many.
+        poll_send(self.stream(), context, |stream| {
+            SockRef::from(stream).send_vectored_with_flags(parts, libc::MSG_MORE | libc::MSG_NOSIGNAL)
+        })
     }
 
     fn poll_send_file(&mut self, context: &mut Context<'_>, range: &FileRange) -> Poll<io::Result<usize>> {
@@ -193,22 +225,14 @@ impl ConnectionWriter for TokioWriter {
         let Some(file) = range.file.descriptor() else {
             return self.poll_copy(context, range);
         };
-        let half = self.half();
-        let stream: &TcpStream = half.as_ref();
         let count = usize::try_from(range.len.min(SEND_FILE_BYTES_MAX)).unwrap_or(usize::MAX);
         let mut position = i64::try_from(range.position).map_err(|_| io::ErrorKind::InvalidInput)?;
-        loop {
-            ready!(stream.poll_write_ready(context))?;
-            let sent = stream.try_io(Interest::WRITABLE, || {
-                sendfile(stream, file, Some(&mut position), count).map_err(io::Error::from)
-            });
-            match sent {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                // The socket's buffer is full: the next turn of the loop registers for when it isn't.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                sent => return Poll::Ready(sent),
-            }
+        let sent = poll_send(self.stream(), context, |stream| {
+            sendfile(stream, file, Some(&mut position), count).map_err(io::Error::from)
+        });
+        match ready!(sent)? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            count => Poll::Ready(Ok(count)),
         }
     }
 
