@@ -43,10 +43,10 @@ impl Drop for Workspace {
     }
 }
 
-/// A broker of our own. Dropped, it is killed and its data removed.
+/// A broker of our own. Dropped, it is killed; its data goes when the next one starts in the same directory, so that each
+/// round writes into memory that was freed a moment before, as those of the limits do.
 pub(crate) struct OwnBroker {
     child: Child,
-    data: PathBuf,
     pub(crate) address: SocketAddr,
 }
 
@@ -54,6 +54,9 @@ impl OwnBroker {
     /// Starts `program serve` on a free port with its data in `directory`, and waits until it serves.
     pub(crate) fn start(program: &Path, directory: &Path, settings: &[&str]) -> Result<OwnBroker> {
         let data = directory.join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(&data).with_context(|| format!("{} can't be removed", data.display()))?;
+        }
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(&data)
@@ -65,7 +68,7 @@ impl OwnBroker {
             .with_context(|| format!("{} can't be started", program.display()))?;
         let mut stderr = BufReader::new(child.stderr.take().context("it is piped")?);
         let mut said = String::new();
-        let mut broker = OwnBroker { child, data, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut broker = OwnBroker { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         loop {
             let mut line = String::new();
             if stderr.read_line(&mut line)? == 0 {
@@ -91,8 +94,6 @@ impl Drop for OwnBroker {
     fn drop(&mut self) {
         let _already_gone = self.child.kill();
         let _status = self.child.wait();
-        // Its workspace is removed in any case.
-        let _left = std::fs::remove_dir_all(&self.data);
     }
 }
 
