@@ -277,8 +277,14 @@ pub fn differing_defaults() -> impl Iterator<Item = (&'static Key, Differs)> {
     BROKER.values().filter_map(|key| Some((*key, key.differs?)))
 }
 
+/// Longer than any key: such a name is no slip of the pen, and comparing it would take a while.
+const NAME_BYTES_MAX: usize = 100;
+
 /// The key among `known` that `name` was most likely meant to be, if one is near.
 pub fn nearest_key<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    if NAME_BYTES_MAX < name.len() {
+        return None;
+    }
     let within = 1 + name.len() / 8;
     known
         .map(|candidate| (edit_distance(name, candidate), candidate))
