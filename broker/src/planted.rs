@@ -13,5 +13,8 @@ pub const HIGH_WATERMARK_FROM_LOG_END: bool = cfg!(planted_high_watermark_from_l
 /// A roll doesn't sync the directory, so the new segment's name may be lost with all that was acknowledged in it.
 pub const NO_DIRECTORY_SYNC_AFTER_ROLL: bool = cfg!(planted_no_directory_sync_after_roll);
 
+/// DeleteRecords is answered before the new log start is durable, so that a power cut may bring back what was deleted.
+pub const LOG_START_ANSWERED_EARLY: bool = cfg!(planted_log_start_answered_early);
+
 /// A duplicate is answered at once, though its original may not be safe yet.
 pub const DUPLICATE_ANSWERED_EARLY: bool = cfg!(planted_duplicate_answered_early);

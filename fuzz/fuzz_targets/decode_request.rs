@@ -32,11 +32,17 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::AlterConfigs => both::<api::alter_configs::AlterConfigsRequest>(body, version),
         ApiKey::DescribeLogDirs => both::<api::describe_log_dirs::DescribeLogDirsRequest>(body, version),
         ApiKey::CreatePartitions => both::<api::create_partitions::CreatePartitionsRequest>(body, version),
-        ApiKey::IncrementalAlterConfigs => both::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>(body, version),
+        ApiKey::IncrementalAlterConfigs => {
+            both::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>(body, version)
+        }
         ApiKey::DescribeCluster => both::<api::describe_cluster::DescribeClusterRequest>(body, version),
         ApiKey::DescribeProducers => both::<api::describe_producers::DescribeProducersRequest>(body, version),
-        ApiKey::ListConfigResources => both::<api::list_config_resources::ListConfigResourcesRequest>(body, version),
-        ApiKey::DescribeTopicPartitions => both::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(body, version),
+        ApiKey::ListConfigResources => {
+            both::<api::list_config_resources::ListConfigResourcesRequest>(body, version)
+        }
+        ApiKey::DescribeTopicPartitions => {
+            both::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(body, version)
+        }
     }
 });
 

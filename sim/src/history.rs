@@ -183,6 +183,17 @@ pub struct Audit {
     pub bytes: u64,
 }
 
+/// Records were deleted, and the answer said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion {
+    /// Of which partition.
+    pub of: TopicPartition,
+    /// When it was answered.
+    pub completed: Moment,
+    /// Where the log begins from then on, or later.
+    pub log_start: i64,
+}
+
 /// Something that was done to a topic, or seen of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicEvent {
@@ -291,6 +302,8 @@ pub struct History {
     pub polls: Vec<Poll>,
     /// Whole reads. The last one of each partition is the final state.
     pub audits: Vec<Audit>,
+    /// Deletions of records that were answered.
+    pub deletions: Vec<Deletion>,
     /// Ends of boots, ascending.
     pub boot_ends: Vec<BootEnd>,
     /// What was done to topics, by name.

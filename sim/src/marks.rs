@@ -78,6 +78,8 @@ marks! {
     RolledByIndex = "a log was rolled by a full index",
     /// Retention removed something.
     Retention = "retention removed segments",
+    /// Somebody deleted records.
+    RecordsDeleted = "records were deleted on request",
     /// A topic was deleted.
     TopicDeleted = "a topic was deleted",
     /// A topic was created again under the name of one that was deleted.

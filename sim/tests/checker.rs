@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ottla_protocol::types::TopicId;
 use ottla_sim::checker::check;
 use ottla_sim::history::{
-    Acks, Audit, Boot, BootEnd, ConfigsSeen, Ending, History, MetadataSeen, Moment, Outcome, Poll,
+    Acks, Audit, Boot, BootEnd, ConfigsSeen, Deletion, Ending, History, MetadataSeen, Moment, Outcome, Poll,
     ProducerIdGiven, SeenBatch, SeenTopic, Sent, SequenceRefused, TopicEvent, TopicPartition, TopicPlan,
     ValueId,
 };
@@ -360,6 +360,15 @@ fn removing_what_should_stay_is_found() {
         audit.values = audit.values.split_off(&3);
     });
     assert!(too_small.contains(&"removed-too-much"), "{too_small:?}");
+}
+
+#[test]
+fn deleted_records_that_come_back_are_found() {
+    let delete = |history: &mut History| {
+        history.deletions.push(Deletion { of: OF, completed: Moment(0), log_start: 1 });
+    };
+    assert_eq!(found("group", delete), ["deleted-records-back"]);
+    assert_eq!(found("os", delete), [""; 0], "the end may go from under the beginning");
 }
 
 #[test]

@@ -27,6 +27,11 @@ const FIXED: &[(u64, Policy, &str)] = &[
     (474, Policy::Group, "retention took the only trace of a producer's sequences"),
     (2045, Policy::Group, "a restart did not make durable the name of a segment that was still empty"),
     (2153, Policy::Group, "nor did looking at a log anew after a full disk"),
+    (
+        474,
+        Policy::Group,
+        "a log broke in the turn in which its start had moved, and went on being told to begin before",
+    ),
     (251, Policy::Mixed, "a roll came before the first segment's directory was there"),
 ];
 

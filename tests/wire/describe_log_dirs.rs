@@ -1,13 +1,17 @@
 //! DescribeLogDirs: the data directory, its volume, and what is in it.
 
+use ottla_protocol::api::delete_records::{
+    DeleteRecordsRequest, DeleteRecordsRequestPartition, DeleteRecordsRequestTopic,
+};
 use ottla_protocol::api::describe_log_dirs::{
     DescribeLogDirsRequest, DescribeLogDirsRequestTopic, DescribeLogDirsResponseResult,
 };
 use ottla_protocol::wire::Str;
-use ottla_testkit::batches::counted;
+use ottla_testkit::batches::{batch, counted, record};
+use ottla_testkit::wait::wait_for;
 use ottla_testkit::wire_client::WireClient;
 
-use crate::bed::{Bed, append, append_to, command, create_topic, fresh_name, is_peer, topic_id};
+use crate::bed::{Bed, PATIENCE, append, append_to, command, create_topic, fresh_name, is_peer, topic_id};
 use crate::check::{Checks, kafka, ours};
 
 fn topic(name: &str, partitions: &[i32]) -> DescribeLogDirsRequestTopic {
@@ -106,4 +110,31 @@ fn sizes_are_known_after_a_stop_and_after_a_kill() {
     broker.kill();
     let broker = command(directory.path()).start();
     assert_eq!(sizes(&describe(&mut WireClient::connect(broker.address()), 5, None)), before);
+}
+
+#[test]
+fn sizes_stay_right_when_segments_go_that_nobody_has_measured() {
+    if is_peer() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let broker = command(directory.path()).start();
+    let mut client = WireClient::connect(broker.address());
+    let name = fresh_name();
+    create_topic(&mut client, &name, 1, &[("segment.bytes", "1048576"), ("file.delete.delay.ms", "0")]);
+    let produced = crate::bed::Topic { id: topic_id(&mut client, &name), name: name.clone() };
+    for _ in 0..6 {
+        append(&mut client, &produced, &batch([record("x".repeat(600_000))]));
+    }
+    drop(client);
+    broker.stop();
+    let broker = command(directory.path()).start();
+    let mut client = WireClient::connect(broker.address());
+    let whole = sizes(&describe(&mut client, 5, None))[0].2;
+    let partitions = vec![DeleteRecordsRequestPartition { partition_index: 0, offset: 4 }];
+    let topics = vec![DeleteRecordsRequestTopic { name, partitions }];
+    client.request(2, &DeleteRecordsRequest { topics, timeout_ms: 30_000 });
+    wait_for("four of six segments have gone", PATIENCE, || {
+        (sizes(&describe(&mut client, 5, None))[0].2 == whole / 3).then_some(())
+    });
 }

@@ -210,8 +210,13 @@ impl Replica {
             Waiting::DeleteRecords { before, done } => {
                 self.used_at = now;
                 let moved = open.log.core.delete_records(now, before);
-                // Noted before it is answered: whoever then waits for the notes waits for this one.
+                // Noted and shown before it is answered: whoever then waits for the notes waits for this one, and if
+                // the log breaks in this very turn, readers know all the same that the records are gone.
                 open.note_safe_end(&self.partition, directory);
+                let ends = open.log.core.ends();
+                if self.partition.set_ends(ends.log_start, ends.high_watermark) {
+                    self.partition.watchers.mark();
+                }
                 let _ = done.send(moved.map_err(|error| not_deleted(&error)));
             }
             Waiting::Damage(place) => self.on_damage(now, place),

@@ -13,6 +13,7 @@
 //! | `producer_ids`        | producer-id-twice, sequence-refused                                      |
 //! | `topics`              | lost-topic, deleted-topic-visible, wrong-topic-id, lost-config, ...      |
 //! | `retention`           | removed-too-much                                                         |
+//! | `deletions`           | deleted-records-back                                                     |
 //! | `answers`             | unexpected-answer                                                        |
 //!
 //! Under the flush policy `os` a power cut may take a suffix of each partition, and nothing else: what was seen of that
@@ -20,6 +21,7 @@
 
 mod answers;
 mod consistent_offsets;
+mod deletions;
 mod gaps;
 mod high_watermark;
 mod leader_epochs;
@@ -76,6 +78,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     producer_ids::check(history, &mut found);
     topics::check(history, &mut found);
     retention::check(history, &mut found);
+    deletions::check(history, &mut found);
     answers::check(history, &mut found);
     found
 }

@@ -243,6 +243,10 @@ pub(crate) fn lines_of(history: &History, about: &dyn Fn(TopicPartition) -> bool
         let what = format!("{} from {} to {}, boot {}", audit.of, audit.log_start, audit.end, audit.boot.0);
         lines.push((audit.invoked, format!("audit {what}")));
     }
+    for deletion in history.deletions.iter().filter(|deletion| about(deletion.of)) {
+        let text = format!("deleted from {} what lies before {}", deletion.of, deletion.log_start);
+        lines.push((deletion.completed, text));
+    }
     for end in &history.boot_ends {
         let durable: Vec<_> = end.durable_ends.iter().filter(|(of, _)| about(**of)).collect();
         lines.push((end.at, format!("* boot {} ended: {:?}, durable {durable:?}", end.boot.0, end.ending)));

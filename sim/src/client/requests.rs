@@ -6,6 +6,9 @@ use bytes::Bytes;
 use ottla_protocol::api::create_topics::{
     CreateTopicsRequest, CreateTopicsRequestConfig, CreateTopicsRequestTopic,
 };
+use ottla_protocol::api::delete_records::{
+    DeleteRecordsRequest, DeleteRecordsRequestPartition, DeleteRecordsRequestTopic,
+};
 use ottla_protocol::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsRequestTopic};
 use ottla_protocol::api::describe_configs::{DescribeConfigsRequest, DescribeConfigsRequestResource};
 use ottla_protocol::api::fetch::{FetchRequest, FetchRequestPartition, FetchRequestTopic};
@@ -111,6 +114,22 @@ impl Client {
             DeleteTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..DeleteTopicsRequest::default() };
         let answer = self.call(&request, 6).answer().await?;
         Ok(answer.responses.first().ok_or_else(|| missing("topic"))?.error_code)
+    }
+
+    /// Deletes what lies before `offset`: error code, where the log begins then.
+    pub async fn delete_records(
+        &self,
+        name: &str,
+        partition_index: i32,
+        offset: i64,
+    ) -> Result<ListedBounds, CallError> {
+        let partitions = vec![DeleteRecordsRequestPartition { partition_index, offset }];
+        let topic = DeleteRecordsRequestTopic { name: Str::copy_of(name), partitions };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000 };
+        let answer = self.call(&request, 2).answer().await?;
+        let topic = answer.topics.first().ok_or_else(|| missing("topic"))?;
+        let partition = topic.partitions.first().ok_or_else(|| missing("partition"))?;
+        Ok(ListedBounds { code: partition.error_code, offset: partition.low_watermark })
     }
 
     /// Asks for all topics.

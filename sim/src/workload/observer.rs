@@ -1,4 +1,5 @@
-//! Somebody who asks for metadata, configs and offsets all the time.
+//! Somebody who asks for metadata, configs and offsets all the time, and now and then has records deleted where
+//! retention takes them sooner or later anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use ottla_runtime::Rng;
 
 use super::{Phase, Topic, World, choose};
 use crate::client::{CallError, Client};
-use crate::history::{ConfigsSeen, MetadataSeen, Poll, TopicPartition};
+use crate::history::{ConfigsSeen, Deletion, MetadataSeen, Poll, TopicPartition};
+use crate::marks::Mark;
 
 /// The reader's number in the history.
 const OBSERVER: u32 = u32::MAX - 1;
@@ -49,7 +51,15 @@ async fn look(world: &World, client: &Client, rng: &mut Rng) -> Result<(), CallE
     let Some(topic) = world.topics.lock().get(&of.topic).cloned() else { return Ok(()) };
     look_at_configs(world, client, &topic).await?;
     if !topic.churns {
-        look_at_ends(world, client, &topic, of).await?;
+        let (start, end) = look_at_ends(world, client, &topic, of).await?;
+        if topic.plan.configs.contains_key("retention.ms")
+            && let Some(records) = start.zip(end).and_then(|(start, end)| u64::try_from(end - start).ok())
+            && 0 < records
+            && rng.chance(1, 4)
+        {
+            let before = end.unwrap_or(0) - i64::try_from(rng.below(records)).unwrap_or(0);
+            delete_before(world, client, &topic, of, before).await?;
+        }
     }
     Ok(())
 }
@@ -75,7 +85,7 @@ async fn look_at_ends(
     client: &Client,
     topic: &Topic,
     of: TopicPartition,
-) -> Result<(), CallError> {
+) -> Result<(Option<i64>, Option<i64>), CallError> {
     let invoked = world.history.tick();
     let start = client.list_offset(&topic.plan.name, of.index, -2).await?;
     let end = client.list_offset(&topic.plan.name, of.index, -1).await?;
@@ -93,5 +103,32 @@ async fn look_at_ends(
         high_watermark: told(end.code, end.offset),
         batches: Vec::new(),
     });
+    Ok((told(start.code, start.offset), told(end.code, end.offset)))
+}
+
+async fn delete_before(
+    world: &World,
+    client: &Client,
+    topic: &Topic,
+    of: TopicPartition,
+    before: i64,
+) -> Result<(), CallError> {
+    let deleted = client.delete_records(&topic.plan.name, of.index, before).await?;
+    let mut history = world.history.lock();
+    let completed = history.tick();
+    match ErrorCode::from_code(deleted.code) {
+        Some(ErrorCode::None) if before <= deleted.offset => {
+            history.deletions.push(Deletion { of, completed, log_start: deleted.offset });
+            drop(history);
+            world.marks.hit(Mark::RecordsDeleted);
+        }
+        // Under `os` a power cut may have taken what was there.
+        Some(ErrorCode::OffsetOutOfRange) if !topic.plan.flushes() => {}
+        Some(code) if code.is_retriable() => {}
+        _ => {
+            let text = format!("deleting before {before} got {deleted:?}");
+            history.unexpected(Some(of), text);
+        }
+    }
     Ok(())
 }
