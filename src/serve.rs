@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ottla_broker::config::{BrokerConfig, FlushPolicy, Settings};
-use ottla_broker::{Broker, BrokerEnd, BrokerStatus};
+use ottla_broker::{Broker, BrokerEnd, BrokerStatus, take_over};
 use ottla_runtime::{Runtime, real};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -14,6 +14,7 @@ use crate::Failure;
 use crate::cluster::DEFAULT_PORT;
 use crate::logging::{self, LogFormat};
 use crate::observe::{HttpListen, Observation};
+use crate::output;
 
 /// What `ottla serve` takes.
 #[derive(Debug, Args)]
@@ -38,6 +39,9 @@ pub(crate) struct ServeArguments {
     /// [default: 127.0.0.1:9644, if that is free]
     #[arg(long, value_name = "HOST:PORT")]
     http_listen: Option<String>,
+    /// Only say what a start would do with a data directory that Apache Kafka wrote, and change nothing
+    #[arg(long)]
+    take_over_dry_run: bool,
     /// How much to say: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -55,9 +59,27 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     for line in without_effect.lines() {
         warn!("{line}");
     }
+    if arguments.take_over_dry_run {
+        let said = real::block_on(None, |runtime| say_plan(config, runtime));
+        return said.map_err(no_threads)?;
+    }
     let descriptors = raise_descriptor_limit();
-    real::block_on(None, |runtime| serve(config, http, descriptors, runtime))
-        .map_err(|error| Failure::Failed(format!("no threads could be started: {error}")))?
+    real::block_on(None, |runtime| serve(config, http, descriptors, runtime)).map_err(no_threads)?
+}
+
+fn no_threads(error: std::io::Error) -> Failure {
+    Failure::Failed(format!("no threads could be started: {error}"))
+}
+
+/// Says what taking over from Apache Kafka would do.
+async fn say_plan(config: BrokerConfig, runtime: Runtime) -> Result<(), Failure> {
+    let data = &config.log.directory;
+    let plan = take_over::dry_run(&runtime, data, config.node.id).await;
+    let text = match plan.map_err(|error| Failure::Failed(error.to_string()))? {
+        Some(plan) => format!("{plan}\n"),
+        None => format!("{}: nothing of Apache Kafka's to take over\n", data.display()),
+    };
+    output::print(|output| output.write_all(text.as_bytes()))
 }
 
 fn settings(arguments: &ServeArguments) -> Result<Settings, Failure> {

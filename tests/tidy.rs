@@ -111,7 +111,7 @@ fn names(line: &str, word: &str) -> bool {
 #[test]
 fn decisions_know_no_runtime_clock_file_or_socket() {
     let source = root().join("broker/src");
-    let mut files: Vec<PathBuf> = ["log", "controller", "replication", "network"]
+    let mut files: Vec<PathBuf> = ["log", "controller", "replication", "network", "take_over"]
         .iter()
         .flat_map(|name| decision_files(&source.join(name)))
         .collect();

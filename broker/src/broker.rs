@@ -18,6 +18,7 @@ use crate::metrics::FetchMetrics;
 use crate::network::{self, FetchSessions, RequestBudget};
 use crate::replication::{LoadError, ReplicaOptions, Replicas};
 use crate::status::{BrokerStatus, Watched};
+use crate::take_over::{self, Prepared, TakeOverError};
 
 /// How long connections get, at a stop, to be answered what is under way.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -67,6 +68,7 @@ pub struct Broker {
     stop: CancellationToken,
     runtime: Runtime,
     status: BrokerStatus,
+    has_taken_over: bool,
 }
 
 /// Why a broker did not start.
@@ -80,6 +82,9 @@ pub enum StartError {
         "this processor computes a wrong CRC-32C: nothing that is stored could be checked; use another machine"
     )]
     WrongChecksums,
+    /// Kafka wrote the data directory, and it is not taken over.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
     /// The metadata can't be opened.
     #[error(transparent)]
     Metadata(#[from] OpenError),
@@ -154,11 +159,27 @@ impl Broker {
         options.rack.clone_from(&config.node.rack);
         status.set_starting("opening the metadata");
         let layers = Arc::clone(&config.layers);
+        let mut prepared = take_over::prepare(&runtime, &config.log.directory, config.node.id).await?;
+        let has_taken_over = prepared.is_some();
+        options.begin_with = prepared.as_mut().map(Prepared::take_beginning);
         let metadata = Metadata::open(&runtime, options).await?;
+        if let Some(prepared) = prepared {
+            prepared.finish(&runtime.disk).await;
+        }
         let started = Broker::start_on(config, descriptors, &runtime, &metadata, &status).await;
         match started {
             Ok((replicas, address, listener, stop)) => {
-                Ok(Broker { address, metadata, layers, replicas, listener, stop, runtime, status })
+                Ok(Broker {
+                    address,
+                    metadata,
+                    layers,
+                    replicas,
+                    listener,
+                    stop,
+                    runtime,
+                    status,
+                    has_taken_over,
+                })
             }
             Err(error) => {
                 status.set_failed(&error.to_string());
@@ -230,7 +251,7 @@ impl Broker {
 
     /// Whether this start made the data directory.
     pub fn is_first_start(&self) -> bool {
-        self.metadata.is_new()
+        self.metadata.is_new() && !self.has_taken_over
     }
 
     /// Completes when the broker can't go on, and says why. It may never.

@@ -17,6 +17,7 @@ mod network;
 pub mod planted;
 mod replication;
 mod status;
+pub mod take_over;
 #[cfg(test)]
 mod tests;
 

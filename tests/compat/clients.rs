@@ -13,6 +13,10 @@ static PREPARING: Mutex<()> = Mutex::new(());
 pub(crate) struct Skip(String);
 
 impl Skip {
+    pub(crate) fn because(reason: &str) -> Skip {
+        Skip(reason.to_owned())
+    }
+
     /// Says so where it is seen even though the test passes: past the test harness's capture.
     pub(crate) fn say(&self, client: &str) {
         let line = format!("SKIPPED {client}: {}\n", self.0);

@@ -4,6 +4,7 @@
 //! Python) the test says SKIPPED and why.
 
 mod clients;
+mod from_kafka;
 
 use std::process::{Command, Output};
 

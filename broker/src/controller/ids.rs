@@ -49,6 +49,11 @@ uuid! {
 impl DirectoryId {
     /// No directory has been assigned.
     pub const UNASSIGNED: DirectoryId = DirectoryId([0; 16]);
+
+    /// A fresh one.
+    pub(crate) fn random(rng: &mut Rng) -> DirectoryId {
+        DirectoryId(random_id(rng))
+    }
 }
 
 /// A fresh random id (UUID version 4). As in Kafka it never begins with `-` when shown, so that it can stand as a

@@ -46,7 +46,7 @@ pub use record::{
     PartitionRecord,
 };
 
-pub use store::{OpenError, OpenOptions};
+pub use store::{Beginning, OpenError, OpenOptions};
 pub use topic_name::{InvalidTopicName, TopicName};
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use ottla_runtime::disk::{LockGuard, OpenMode};
 use ottla_runtime::{DiskRef, DiskWait as _, FileRef, FileWait as _};
 
+pub use self::open::{Beginning, OpenError, OpenOptions};
 pub(super) use self::open::{EPOCH_ALONE, Opened, open};
-pub use self::open::{OpenError, OpenOptions};
 pub(super) use self::snapshot::write_snapshot;
 use super::frame::{FILE_HEADER_LEN, FileKind, file_header};
 

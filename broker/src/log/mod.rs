@@ -17,6 +17,7 @@ pub mod files;
 pub mod flusher;
 pub mod flusher_task;
 mod frames;
+pub(crate) mod from_kafka;
 mod header_cursor;
 mod index_loader;
 mod index_writer;

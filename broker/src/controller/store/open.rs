@@ -13,7 +13,7 @@ use super::super::identity::{Identity, IdentityError};
 use super::super::ids::{ClusterId, DirectoryId, MetadataOffset, random_id};
 use super::super::image::{ApplyError, MetadataImage};
 use super::super::proposal::{CreateCluster, DecisionContext, Proposal, decide};
-use super::super::record::BrokerEndpoint;
+use super::super::record::{BrokerEndpoint, MetadataRecord};
 use super::load::{Loaded, load, transactions_in};
 use super::{Store, create_segment, names, write_file};
 
@@ -31,6 +31,8 @@ pub struct OpenOptions {
     /// Configs for every broker that a new cluster begins with. The 1 that Kafka writes for `min.insync.replicas` is not
     /// among them: `BrokerLayers` has it, where no file says otherwise.
     pub initial_configs: Vec<(String, String)>,
+    /// What a new metadata log begins with instead, where something went before it.
+    pub begin_with: Option<Beginning>,
     /// After how many bytes of log a snapshot is taken; after those of the last snapshot, where that is larger.
     pub snapshot_after_bytes: u64,
 }
@@ -44,9 +46,21 @@ impl OpenOptions {
             rack: None,
             endpoints: vec![],
             initial_configs: vec![],
+            begin_with: None,
             snapshot_after_bytes: 4 << 20,
         }
     }
+}
+
+/// What a metadata log begins with that goes on from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The cluster that goes on.
+    pub cluster_id: ClusterId,
+    /// The data directory's id.
+    pub directory_id: DirectoryId,
+    /// Its first transaction; the cluster's creation comes first in it.
+    pub records: Vec<MetadataRecord>,
 }
 
 /// Why a data directory can't be used. Each says what to do about it.
@@ -65,8 +79,8 @@ pub enum OpenError {
     /// Another process, or another broker of this one, has it.
     #[error("the data directory {} is in use by another broker: stop that one, or choose another with --data-dir", .0.display())]
     InUse(PathBuf),
-    /// Kafka wrote it.
-    #[error("{} holds data of Apache Kafka ({found}), which this version can't take over: choose another directory with --data-dir", path.display())]
+    /// Files of Kafka's metadata are in it.
+    #[error("{} holds metadata of Apache Kafka ({found}), which has to be taken over first; or choose another directory with --data-dir", path.display())]
     KafkaDirectory {
         /// The data directory.
         path: PathBuf,
@@ -269,18 +283,11 @@ async fn create(
     rng: &mut Rng,
 ) -> Result<Identity, OpenError> {
     refuse_lost_identity(disk, directory, inventory).await?;
-    let identity = Identity {
-        cluster_id: ClusterId(random_id(rng)),
-        node_id: options.node_id,
-        directory_id: DirectoryId(random_id(rng)),
-    };
-    let proposal = Proposal::CreateCluster(CreateCluster {
-        cluster_id: identity.cluster_id,
-        configs: options.initial_configs.clone(),
-    });
-    let decision = decide(&MetadataImage::default(), proposal, &mut DecisionContext { now, rng });
+    let beginning = options.begin_with.clone().unwrap_or_else(|| begin_new(options, now, rng));
+    let Beginning { cluster_id, directory_id, records } = beginning;
+    let identity = Identity { cluster_id, node_id: options.node_id, directory_id };
     let mut group = TransactionGroup::new(EPOCH_ALONE);
-    group.push(1, &decision.records);
+    group.push(1, &records);
 
     let path = names::segment(directory, 1);
     let created = create_segment(disk, directory, 1, group.to_frame()).await;
@@ -289,6 +296,16 @@ async fn create(
     let path = directory.join(names::IDENTITY);
     write_file(disk, directory, names::IDENTITY, content).await.map_err(io_error("writing", &path))?;
     Ok(identity)
+}
+
+/// A cluster that nothing went before.
+fn begin_new(options: &OpenOptions, now: WallTime, rng: &mut Rng) -> Beginning {
+    let cluster_id = ClusterId(random_id(rng));
+    let directory_id = DirectoryId(random_id(rng));
+    let configs = options.initial_configs.clone();
+    let proposal = Proposal::CreateCluster(CreateCluster { cluster_id, configs });
+    let decision = decide(&MetadataImage::default(), proposal, &mut DecisionContext { now, rng });
+    Beginning { cluster_id, directory_id, records: decision.records }
 }
 
 /// The log's epoch while no quorum elects leaders.
