@@ -168,19 +168,17 @@ impl Broker {
         }
         let started = Broker::start_on(config, descriptors, &runtime, &metadata, &status).await;
         match started {
-            Ok((replicas, address, listener, stop)) => {
-                Ok(Broker {
-                    address,
-                    metadata,
-                    layers,
-                    replicas,
-                    listener,
-                    stop,
-                    runtime,
-                    status,
-                    has_taken_over,
-                })
-            }
+            Ok((replicas, address, listener, stop)) => Ok(Broker {
+                address,
+                metadata,
+                layers,
+                replicas,
+                listener,
+                stop,
+                runtime,
+                status,
+                has_taken_over,
+            }),
             Err(error) => {
                 status.set_failed(&error.to_string());
                 // Free the data directory, so that the next try doesn't find it taken.

@@ -359,7 +359,7 @@ fn snapshot(name: &str) -> Option<Offset> {
 /// A cluster id of Kafka's as 16 bytes. Where its last character has bits that belong to no byte, these are left out.
 fn cluster_id(text: &str) -> Option<ClusterId> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let last = text.bytes().nth(21).filter(|_| text.len() == 22)?;
+    let last = text.as_bytes().get(21).copied().filter(|_| text.len() == 22)?;
     let value = DIGITS.iter().position(|digit| *digit == last)?;
     let canonical = char::from(*DIGITS.get(value & 0b11_0000)?);
     format!("{}{canonical}", text.get(..21)?).parse().ok()

@@ -84,15 +84,16 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} holds data of Apache Kafka, which can't be taken over (nothing was changed; another directory: --data-dir):",
+            "{} holds data of Apache Kafka, which can't be taken over (nothing was changed; another directory: --data-dir): ",
             self.path.display()
         )?;
-        for objection in self.objections.iter().take(OBJECTIONS_SHOWN) {
-            write!(f, "\n  {objection}")?;
+        for (number, objection) in self.objections.iter().take(OBJECTIONS_SHOWN).enumerate() {
+            let separator = if number == 0 { "" } else { "; moreover: " };
+            write!(f, "{separator}{objection}")?;
         }
         match self.objections.len().saturating_sub(OBJECTIONS_SHOWN) {
             0 => Ok(()),
-            more => write!(f, "\n  and {more} more"),
+            more => write!(f, "; and {more} more"),
         }
     }
 }
