@@ -20,10 +20,29 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 /// A network that many parts share.
 pub type NetRef = Arc<dyn Net>;
 
+/// How to listen.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenOptions {
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// What each connection may have sent that its peer has not taken yet; none to leave that to the system. Linux
+    /// doubles it for its own needs.
+    pub send_buffer_bytes: Option<u32>,
+}
+
 /// Where connections come from and go to.
 pub trait Net: Send + Sync + 'static {
     /// Listens on `address`; port 0 takes a free one. Error: `AddrInUse`.
-    fn listen(&self, address: SocketAddr, backlog: u32) -> BoxFuture<io::Result<Box<dyn Listener>>>;
+    fn listen_with(
+        &self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> BoxFuture<io::Result<Box<dyn Listener>>>;
+
+    /// The same with buffers as the system sizes them.
+    fn listen(&self, address: SocketAddr, backlog: u32) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        self.listen_with(address, ListenOptions { backlog, send_buffer_bytes: None })
+    }
 
     /// Connects to `address`.
     fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<Connection>>;

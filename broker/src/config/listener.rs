@@ -69,6 +69,9 @@ pub struct ListenerConfig {
     pub advertised: Option<Endpoint>,
     /// `socket.listen.backlog.size`: connections that may wait to be accepted, from 1, default 50.
     pub backlog: u32,
+    /// `socket.send.buffer.bytes`: what a connection may have sent that its client has not taken yet; none (-1) to leave
+    /// that to the system. Default 262,144.
+    pub send_buffer_bytes: Option<u32>,
 }
 
 impl Default for ListenerConfig {
@@ -78,6 +81,7 @@ impl Default for ListenerConfig {
             bind: Endpoint { host: "127.0.0.1".to_owned(), port: 9092 },
             advertised: None,
             backlog: 50,
+            send_buffer_bytes: Some(262_144),
         }
     }
 }
@@ -104,6 +108,10 @@ impl ListenerConfig {
     pub(super) fn read(values: &mut Values<'_>) -> ListenerConfig {
         let mut listener = ListenerConfig {
             backlog: values.required("socket.listen.backlog.size").unsigned_int(),
+            send_buffer_bytes: values
+                .required("socket.send.buffer.bytes")
+                .unless_negative()
+                .and_then(|bytes| u32::try_from(bytes).ok()),
             ..ListenerConfig::default()
         };
         if let Some(named) = read_listener(values) {

@@ -80,7 +80,8 @@ fn every_honoured_key_reaches_the_typed_tree() {
         producer.id.expiration.ms=1
         queued.max.request.bytes=-1
         socket.listen.backlog.size=1
-        socket.request.max.bytes=1";
+        socket.request.max.bytes=1
+        socket.send.buffer.bytes=-1";
     let (config, without_effect) = read(settings, &[]).unwrap();
     assert!(without_effect.is_empty(), "{without_effect}");
     let expected = BrokerConfig {
@@ -90,6 +91,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
             bind: "0.0.0.0:9192".parse().unwrap(),
             advertised: Some("kafka.example:19092".parse().unwrap()),
             backlog: 1,
+            send_buffer_bytes: None,
         },
         log: LogConfig {
             directory: "/data".into(),
@@ -483,6 +485,7 @@ fn each_default_of_our_own_has_its_reason() {
             ("node.id", "1"),
             ("process.roles", "broker,controller"),
             ("queued.max.request.bytes", "67108864"),
+            ("socket.send.buffer.bytes", "262144"),
         ]
     );
     assert!(differing_defaults().all(|(_, differs)| !differs.reason.is_empty()));

@@ -19,6 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_runtime::net::ListenOptions;
 use ottla_runtime::{Listener, Runtime, TaskHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +35,8 @@ pub(crate) async fn bind(runtime: &Runtime, config: &ListenerConfig) -> io::Resu
     let host = if config.bind.host.is_empty() { "0.0.0.0" } else { &config.bind.host };
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in runtime.net.resolve(host, config.bind.port).await? {
-        match runtime.net.listen(address, config.backlog).await {
+        let options = ListenOptions { backlog: config.backlog, send_buffer_bytes: config.send_buffer_bytes };
+        match runtime.net.listen_with(address, options).await {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio_util::io::poll_read_buf;
 
 use crate::disk::FileRange;
-use crate::net::{BoxFuture, Connection, ConnectionReader, ConnectionWriter, Listener, Net};
+use crate::net::{BoxFuture, Connection, ConnectionReader, ConnectionWriter, ListenOptions, Listener, Net};
 use crate::spawn::Spawner;
 
 /// How much of a file one call sends at most, so that one fast receiver can't keep a worker thread for long.
@@ -44,18 +44,14 @@ impl TokioNet {
 }
 
 impl Net for TokioNet {
-    fn listen(&self, address: SocketAddr, backlog: u32) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+    fn listen_with(
+        &self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         let handle = self.handle.clone();
         Box::pin(async move {
-            let socket = new_socket(address)?;
-            // A restarted broker takes its port again although connections of the old one linger in TIME_WAIT.
-            socket.set_reuse_address(true)?;
-            if address.is_ipv6() {
-                // `::` means both families, whatever the system's default.
-                socket.set_only_v6(false)?;
-            }
-            socket.bind(&SockAddr::from(address))?;
-            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+            let socket = listening_socket(address, options)?;
             let _registering = handle.enter();
             let listener = TcpListener::from_std(socket.into())?;
             let local = canonical(listener.local_addr()?);
@@ -102,6 +98,23 @@ impl Net for TokioNet {
             receive.await.unwrap_or_else(|_| Err(io::Error::other("the resolver's thread ended early")))
         })
     }
+}
+
+fn listening_socket(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
+    let socket = new_socket(address)?;
+    // A restarted broker takes its port again although connections of the old one linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `::` means both families, whatever the system's default.
+        socket.set_only_v6(false)?;
+    }
+    if let Some(bytes) = options.send_buffer_bytes {
+        // Accepted sockets inherit it.
+        socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
 }
 
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -247,6 +260,28 @@ impl Drop for TokioWriter {
         // when the reader is gone too.
         if let Some(half) = self.half.take() {
             half.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_have_the_send_buffer_that_was_asked_for() {
+        for (asked, is_so) in [(Some(65_536), true), (Some(200_000), true), (None, false)] {
+            let options = ListenOptions { backlog: 5, send_buffer_bytes: asked };
+            let listening = listening_socket((Ipv4Addr::LOCALHOST, 0).into(), options).unwrap();
+            listening.set_nonblocking(false).unwrap();
+            let address = listening.local_addr().unwrap();
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.connect(&address).unwrap();
+            let (accepted, _) = listening.accept().unwrap();
+            let doubled = asked.map(|bytes| 2 * usize::try_from(bytes).unwrap());
+            assert_eq!(Some(accepted.send_buffer_size().unwrap()) == doubled, is_so, "{asked:?}");
         }
     }
 }

@@ -12,7 +12,9 @@ const PLUGIN: &str = "Java plug-ins cannot run here, so what this one enforces w
 const PURGATORY: &str = "waiting requests are dropped as soon as they are answered";
 const QUOTAS: &str = "quotas are not there yet";
 const SASL_UNUSED: &str = "SASL is not there yet";
-const SOCKET_BUFFERS: &str = "the system sizes the buffers of each socket by itself";
+const SOCKET_BUFFERS: &str = "the system sizes the buffer of each socket by itself";
+const OURS_SEND_BUFFER: &str =
+    "costs the least CPU a byte where it was measured, and lets far clients read faster";
 const TELEMETRY: &str = "client metrics are not there yet";
 const THREADS: &str = "work is not tied to threads of one kind";
 
@@ -72,7 +74,7 @@ pub(super) const KEYS: &[Key] = &[
     int("socket.request.max.bytes").default("104857600").from(1),
     int("socket.send.buffer.bytes")
         .default("102400")
-        .valid(Valid::MinusOneOr(1, i64::MAX))
-        .no_effect(SOCKET_BUFFERS),
+        .ours("262144", OURS_SEND_BUFFER)
+        .valid(Valid::MinusOneOr(1, i64::MAX)),
     int("telemetry.max.bytes").default("1048576").from(1).no_effect(TELEMETRY),
 ];

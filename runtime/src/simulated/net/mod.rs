@@ -30,7 +30,7 @@ use state::{Answered, EndId, NetworkState};
 use super::machine::ip_of;
 use super::world::World;
 use super::{Boot, Crash};
-use crate::net::{BoxFuture, Connection, Listener, Net};
+use crate::net::{BoxFuture, Connection, ListenOptions, Listener, Net};
 use crate::random::Rng;
 
 /// Where the outcome of an attempt to connect goes.
@@ -116,13 +116,17 @@ impl MachineNet {
 }
 
 impl Net for MachineNet {
-    fn listen(&self, address: SocketAddr, backlog: u32) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+    fn listen_with(
+        &self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         let (world, boot) = (Arc::clone(&self.world), self.boot);
         Box::pin(async move {
             if !world.is_running(boot) {
                 return std::future::pending().await;
             }
-            let (number, address) = world.network.state.lock().listen(boot, address, backlog)?;
+            let (number, address) = world.network.state.lock().listen(boot, address, options.backlog)?;
             Ok(Box::new(SimulatedListener { world, boot, number, address }) as Box<dyn Listener>)
         })
     }
