@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use ottla_runtime::net::BoxFuture;
+use ottla_runtime::net::{BoxFuture, ListenOptions};
 use ottla_runtime::{Connection, ConnectionReader, Listener, Net, NetRef};
 
 use crate::bed::Bed;
@@ -40,8 +40,12 @@ impl Counted {
 }
 
 impl Net for CountingNet {
-    fn listen(&self, address: SocketAddr, backlog: u32) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        self.inner.listen(address, backlog)
+    fn listen_with(
+        &self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        self.inner.listen_with(address, options)
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<Connection>> {

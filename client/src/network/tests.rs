@@ -142,12 +142,12 @@ fn addresses_are_host_and_port() {
 struct LostNameServer(ottla_runtime::NetRef);
 
 impl ottla_runtime::Net for LostNameServer {
-    fn listen(
+    fn listen_with(
         &self,
         address: SocketAddr,
-        backlog: u32,
+        options: ottla_runtime::net::ListenOptions,
     ) -> BoxFuture<io::Result<Box<dyn ottla_runtime::Listener>>> {
-        self.0.listen(address, backlog)
+        self.0.listen_with(address, options)
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ottla_runtime::Connection>> {
