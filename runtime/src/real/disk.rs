@@ -1,9 +1,8 @@
-//! Files of this machine. Every operation runs on one of a few threads, by kind: appends, reads, names, syncs.
+//! Files of this machine. Operations run on a few threads, by kind: appends, reads, names, syncs. Only a small append that
+//! nothing is in the way of is carried out at once, by its submitter: `append_place` decides which.
 //!
 //! Kinds don't share threads, so that neither a slow sync nor a cold read ever holds up an append. Operations of one
 //! kind start in the order in which they came but, on several threads, may overtake each other.
-//!
-//! A small append to an idle disk is carried out at once, by its submitter: see `append_place`.
 
 mod append_place;
 mod directory;
