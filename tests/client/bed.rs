@@ -73,7 +73,7 @@ pub(crate) fn on_simulation<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F)
 pub(crate) fn on_kafka<F: Future<Output = ()>>(test: impl FnOnce(Bed) -> F) {
     match kafka::address() {
         Ok(address) => on_machine(address, test),
-        Err(skip) => skip.say(),
+        Err(skip) => skip.say("Apache Kafka"),
     }
 }
 

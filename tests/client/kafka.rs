@@ -1,30 +1,16 @@
 //! Apache Kafka, from Maven, one node for all tests of a run.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use ottla_testkit::foreign::{Skip, kafka_jars};
 use ottla_testkit::wait::try_wait_for;
 
 use crate::bed::PATIENCE;
-
-/// The newest version whose artifacts are all published.
-const VERSION: &str = "4.3.1";
-
-/// Why there is no Kafka here.
-#[derive(Debug, Clone)]
-pub(crate) struct Skip(String);
-
-impl Skip {
-    /// Says so where it is seen even though the test passes: past the test harness's capture.
-    pub(crate) fn say(&self) {
-        let line = format!("SKIPPED Apache Kafka: {}\n", self.0);
-        std::io::stderr().write_all(line.as_bytes()).expect("standard error is open");
-    }
-}
 
 /// A node. It ends with this process: then its standard input is closed, for which its keeper waits.
 struct Node {
@@ -36,66 +22,8 @@ struct Node {
 /// Where Kafka listens; started at the first call.
 pub(crate) fn address() -> Result<String, Skip> {
     static NODE: OnceLock<Result<Node, Skip>> = OnceLock::new();
-    let node = NODE.get_or_init(|| Ok(start(&libraries()?)));
+    let node = NODE.get_or_init(|| kafka_jars(env!("CARGO_BIN_EXE_ottla")).map(|jars| start(&jars)));
     node.as_ref().map(|node| node.address.clone()).map_err(Clone::clone)
-}
-
-/// Kafka's jars.
-fn libraries() -> Result<PathBuf, Skip> {
-    run(Command::new("java").arg("-version"))?;
-    if let Some(given) = std::env::var_os("OTTLA_KAFKA_LIBS") {
-        return Ok(PathBuf::from(given));
-    }
-    // <target>/debug/ottla -> <target>/kafka
-    let program = Path::new(env!("CARGO_BIN_EXE_ottla"));
-    let target = program.ancestors().nth(2).expect("the program lies in target/<profile>").join("kafka");
-    let place = target.join(VERSION);
-    if place.is_dir() {
-        return Ok(place);
-    }
-    run(Command::new("mvn").arg("-version"))?;
-    let io = |error: std::io::Error| Skip(error.to_string());
-    // It is filled beside its place and renamed, so that it is whole or not there.
-    let unfinished = target.join(format!("{VERSION}.{}", std::process::id()));
-    fs::create_dir_all(&unfinished).map_err(io)?;
-    fs::write(unfinished.join("pom.xml"), project()).map_err(io)?;
-    let mut maven = Command::new("mvn");
-    maven.current_dir(&unfinished).args([
-        "-q",
-        "-B",
-        "dependency:copy-dependencies",
-        "-DoutputDirectory=libs",
-    ]);
-    let brought = run(&mut maven).and_then(|()| fs::rename(unfinished.join("libs"), &place).map_err(io));
-    let _leftovers = fs::remove_dir_all(&unfinished);
-    brought.map(|()| place)
-}
-
-fn project() -> String {
-    let dependency = |name: &str| {
-        format!(
-            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{name}</artifactId>\
-             <version>{VERSION}</version></dependency>"
-        )
-    };
-    format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>test</groupId><artifactId>kafka</artifactId><version>1</version>\
-         <dependencies>{}{}</dependencies></project>",
-        dependency("kafka_2.13"),
-        dependency("kafka-tools")
-    )
-}
-
-fn run(command: &mut Command) -> Result<(), Skip> {
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(Skip(format!("{command:?}: {}", said.lines().last().unwrap_or("failed without a word"))))
-        }
-        Err(error) => Err(Skip(format!("{command:?}: {error}"))),
-    }
 }
 
 /// Starts a node that is broker and controller, and waits until it listens.

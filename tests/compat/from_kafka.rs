@@ -1,11 +1,10 @@
 //! A data directory that Apache Kafka wrote, taken over by `ottla serve`.
 //!
-//! Kafka's jars are those that `OTTLA_KAFKA_LIBS` names or that `tests/client` brought under `target/kafka`; without
-//! them, or without Java, the test says SKIPPED and why.
+//! Without Java or Kafka's jars the test says SKIPPED and why.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -26,11 +25,10 @@ use ottla_protocol::record::Codec;
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::{Records, Str};
 use ottla_testkit::batches::{TestBatch, batch, read_batches, record};
+use ottla_testkit::foreign::kafka_jars;
 use ottla_testkit::process::{BrokerCommand, BrokerProcess};
 use ottla_testkit::wait::{try_wait_for, wait_for};
 use ottla_testkit::wire_client::WireClient;
-
-use crate::clients::Skip;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const TOPIC: &str = "orders";
@@ -43,24 +41,6 @@ const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4,
 struct Kafka {
     address: SocketAddr,
     process: Child,
-}
-
-/// Kafka's jars.
-fn libraries() -> Result<PathBuf, Skip> {
-    let java = Command::new("java").arg("-version").output();
-    if !java.is_ok_and(|output| output.status.success()) {
-        return Err(Skip::because("there is no java"));
-    }
-    if let Some(given) = std::env::var_os("OTTLA_KAFKA_LIBS") {
-        return Ok(PathBuf::from(given));
-    }
-    // <target>/debug/ottla -> <target>/kafka
-    let program = Path::new(env!("CARGO_BIN_EXE_ottla"));
-    let place = program.ancestors().nth(2).expect("the program lies in target/<profile>").join("kafka/4.3.1");
-    match place.is_dir() {
-        true => Ok(place),
-        false => Err(Skip::because("Kafka's jars are not there yet: `cargo test --test client` brings them")),
-    }
 }
 
 impl Kafka {
@@ -281,7 +261,7 @@ fn dump(libraries: &Path, place: &Path) {
 
 #[test]
 fn a_directory_that_kafka_wrote_is_taken_over() {
-    let libraries = match libraries() {
+    let libraries = match kafka_jars(env!("CARGO_BIN_EXE_ottla")) {
         Ok(libraries) => libraries,
         Err(skip) => return skip.say("coming from Kafka"),
     };
