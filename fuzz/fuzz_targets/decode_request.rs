@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::Fetch => both::<api::fetch::FetchRequest>(body, version),
         ApiKey::ListOffsets => both::<api::list_offsets::ListOffsetsRequest>(body, version),
         ApiKey::Metadata => both::<api::metadata::MetadataRequest>(body, version),
+        ApiKey::OffsetFetch => both::<api::offset_fetch::OffsetFetchRequest>(body, version),
         ApiKey::FindCoordinator => both::<api::find_coordinator::FindCoordinatorRequest>(body, version),
         ApiKey::ApiVersions => both::<api::api_versions::ApiVersionsRequest>(body, version),
         ApiKey::CreateTopics => both::<api::create_topics::CreateTopicsRequest>(body, version),

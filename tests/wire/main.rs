@@ -39,6 +39,7 @@ mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod observe;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod retention;

@@ -18,6 +18,7 @@ use ottla_protocol::api::init_producer_id::InitProducerIdResponse;
 use ottla_protocol::api::list_config_resources::ListConfigResourcesResponse;
 use ottla_protocol::api::list_offsets::ListOffsetsResponse;
 use ottla_protocol::api::metadata::MetadataResponse;
+use ottla_protocol::api::offset_fetch::OffsetFetchResponse;
 use ottla_protocol::api::offset_for_leader_epoch::OffsetForLeaderEpochResponse;
 use ottla_protocol::api::produce::ProduceResponse;
 use ottla_protocol::error_code::ErrorCode;
@@ -69,6 +70,15 @@ impl ErrorCodes for MetadataResponse {
     fn error_codes(&self) -> impl Iterator<Item = i16> {
         let rows = self.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.error_code);
         rows.chain(self.topics.iter().map(|topic| topic.error_code)).chain([self.error_code])
+    }
+}
+
+impl ErrorCodes for OffsetFetchResponse {
+    fn error_codes(&self) -> impl Iterator<Item = i16> {
+        let one = self.topics.iter().flat_map(|topic| &topic.partitions);
+        let many = self.groups.iter().flat_map(|group| &group.topics).flat_map(|topic| &topic.partitions);
+        let groups = self.groups.iter().map(|group| group.error_code);
+        one.chain(many).map(|row| row.error_code).chain(groups).chain([self.error_code])
     }
 }
 

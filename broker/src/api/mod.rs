@@ -23,6 +23,7 @@ mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
 mod metadata;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod resource_type;
@@ -140,6 +141,9 @@ impl Handlers {
             }
             ApiKey::InitProducerId => {
                 answer_async(&header, body, async |request| self.init_producer_id(request).await).await
+            }
+            ApiKey::OffsetFetch => {
+                answer(&header, body, |request| self.offset_fetch(header.api_version, request))
             }
             ApiKey::FindCoordinator => answer(&header, body, |request| {
                 self.find_coordinator(connection, header.api_version, request)

@@ -5,7 +5,8 @@ use super::{alter_configs, api_versions, create_partitions, create_topics, incre
 use super::{delete_records, delete_topics, describe_cluster, describe_configs};
 use super::{describe_log_dirs, describe_producers, describe_topic_partitions, fetch, find_coordinator};
 use super::{
-    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce,
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_fetch, offset_for_leader_epoch,
+    produce,
 };
 
 macro_rules! apis {
@@ -48,6 +49,8 @@ apis! {
     ListOffsets = list_offsets,
     /// Brokers, topics, partitions and their leaders.
     Metadata = metadata,
+    /// The offsets that groups have committed.
+    OffsetFetch = offset_fetch,
     /// Which broker coordinates a group, a transactional id or a share partition.
     FindCoordinator = find_coordinator,
     /// Which APIs and versions the broker has.

@@ -9,6 +9,7 @@ fn source(key: ApiKey) -> &'static str {
         ApiKey::Fetch => include_str!("../fetch.rs"),
         ApiKey::ListOffsets => include_str!("../list_offsets.rs"),
         ApiKey::Metadata => include_str!("../metadata.rs"),
+        ApiKey::OffsetFetch => include_str!("../offset_fetch.rs"),
         ApiKey::FindCoordinator => include_str!("../find_coordinator.rs"),
         ApiKey::ApiVersions => include_str!("../api_versions.rs"),
         ApiKey::CreateTopics => include_str!("../create_topics.rs"),

@@ -29,6 +29,8 @@ use crate::api::list_offsets::{
     ListOffsetsResponsePartition, ListOffsetsResponseTopic,
 };
 use crate::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
+use crate::api::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::types::TopicId;
 use crate::wire::{DecodeError, Reader, Str};
 
 fn decode<M: Message>(bytes: &'static [u8], version: i16) -> Result<M, DecodeError> {
@@ -291,6 +293,22 @@ fn describe_log_dirs_5_says_whether_a_directory_is_cordoned() {
         DescribeLogDirsResponse { results: vec![directory], ..Default::default() },
         b"\0\0\0\0\0\0\x02\0\0\x03/d\x02\x02t\x02\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\x01\0\0\
           \0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x08\x01\0\0",
+    );
+}
+
+#[test]
+fn offset_fetch_10_names_topics_by_their_ids() {
+    let topic = OffsetFetchRequestTopics {
+        topic_id: TopicId(*b"0123456789abcdef"),
+        partition_indexes: vec![5],
+        ..Default::default()
+    };
+    let group =
+        OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
+    check(
+        10,
+        OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() },
+        b"\x02\x02g\0\xff\xff\xff\xff\x020123456789abcdef\x02\0\0\0\x05\0\0\x01\0",
     );
 }
 

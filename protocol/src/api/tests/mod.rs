@@ -24,6 +24,8 @@ macro_rules! for_each_message {
         $function::<list_offsets::ListOffsetsResponse>();
         $function::<metadata::MetadataRequest>();
         $function::<metadata::MetadataResponse>();
+        $function::<offset_fetch::OffsetFetchRequest>();
+        $function::<offset_fetch::OffsetFetchResponse>();
         $function::<find_coordinator::FindCoordinatorRequest>();
         $function::<find_coordinator::FindCoordinatorResponse>();
         $function::<api_versions::ApiVersionsRequest>();

@@ -24,6 +24,7 @@ const FIELDS_OF_ONE_SIDE: &[&str] = &[
     "is_default",
     "is_cordoned",
     "max_num_offsets",
+    "topic_id",
     "old_style_offsets",
     "enable_2_pc",
     "keep_prepared_txn",
@@ -95,6 +96,12 @@ fn field_names(shown: &str) -> Vec<&str> {
         .filter_map(|word| word.strip_suffix(':'))
         .filter(|name| !FIELDS_OF_ONE_SIDE.contains(name))
         .collect()
+}
+
+#[test]
+fn offset_fetch_agrees() {
+    check::<crate::api::offset_fetch::OffsetFetchRequest, messages::OffsetFetchRequest>(&[10]);
+    check::<crate::api::offset_fetch::OffsetFetchResponse, messages::OffsetFetchResponse>(&[]);
 }
 
 macro_rules! agrees {
