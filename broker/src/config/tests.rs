@@ -333,6 +333,14 @@ fn what_would_weaken_the_users_reliance_is_refused() {
 }
 
 #[test]
+fn how_often_a_login_is_renewed_is_without_effect() {
+    for line in ["sasl.kerberos.min.time.before.relogin=58000", "sasl.login.retry.backoff.ms=1"] {
+        let (_, without_effect) = read(line, &[]).expect(line);
+        assert!(without_effect.to_string().contains("SASL is not there yet"), "{line}: {without_effect}");
+    }
+}
+
+#[test]
 fn a_secret_is_not_printed_when_it_is_refused() {
     let errors = read("sasl.jaas.config=hunter2\nlistener.name.a.ssl.key.password=hunter2", &[]).unwrap_err();
     assert!(!errors.to_string().contains("hunter2"), "{errors}");

@@ -1,13 +1,15 @@
 //! Broker keys: TLS, SASL, delegation tokens and authorization.
 //!
 //! Nothing of it is there yet, and a broker that took these keys and left its door open would betray whoever set them:
-//! all but the harmless ones are refused.
+//! all but the harmless ones are refused. Those that only say when and how often are harmless: alone they ask for
+//! nothing.
 
 use super::{Key, Valid, boolean, class, double, int, list, long, password, short, string};
 
 const AUTHORIZER: &str = "authorization is not there yet, so everybody could do everything";
 const PLUGIN: &str = "Java plug-ins cannot run here, so what this one enforces would be lost";
 const SASL: &str = "SASL is not there yet, so nobody would be authenticated";
+const SASL_UNUSED: &str = "SASL is not there yet";
 const TLS: &str = "TLS is not there yet, so connections would not be encrypted";
 const TOKENS: &str = "delegation tokens are not there yet";
 const TOKENS_UNUSED: &str = "delegation tokens are not there yet";
@@ -27,21 +29,21 @@ pub(super) const KEYS: &[Key] = &[
     list("sasl.enabled.mechanisms").default("GSSAPI").per_broker().refused(SASL),
     password("sasl.jaas.config").per_broker().refused(SASL),
     string("sasl.kerberos.kinit.cmd").default("/usr/bin/kinit").per_broker().refused(SASL),
-    long("sasl.kerberos.min.time.before.relogin").default("60000").per_broker().refused(SASL),
+    long("sasl.kerberos.min.time.before.relogin").default("60000").per_broker().no_effect(SASL_UNUSED),
     list("sasl.kerberos.principal.to.local.rules").default("DEFAULT").per_broker().refused(SASL),
     string("sasl.kerberos.service.name").per_broker().refused(SASL),
-    double("sasl.kerberos.ticket.renew.jitter").default("0.05").per_broker().refused(SASL),
-    double("sasl.kerberos.ticket.renew.window.factor").default("0.8").per_broker().refused(SASL),
+    double("sasl.kerberos.ticket.renew.jitter").default("0.05").per_broker().no_effect(SASL_UNUSED),
+    double("sasl.kerberos.ticket.renew.window.factor").default("0.8").per_broker().no_effect(SASL_UNUSED),
     class("sasl.login.callback.handler.class").refused(SASL),
     class("sasl.login.class").refused(SASL),
-    int("sasl.login.connect.timeout.ms").refused(SASL),
-    int("sasl.login.read.timeout.ms").refused(SASL),
-    short("sasl.login.refresh.buffer.seconds").default("300").per_broker().refused(SASL),
-    short("sasl.login.refresh.min.period.seconds").default("60").per_broker().refused(SASL),
-    double("sasl.login.refresh.window.factor").default("0.8").per_broker().refused(SASL),
-    double("sasl.login.refresh.window.jitter").default("0.05").per_broker().refused(SASL),
-    long("sasl.login.retry.backoff.max.ms").default("10000").refused(SASL),
-    long("sasl.login.retry.backoff.ms").default("100").refused(SASL),
+    int("sasl.login.connect.timeout.ms").no_effect(SASL_UNUSED),
+    int("sasl.login.read.timeout.ms").no_effect(SASL_UNUSED),
+    short("sasl.login.refresh.buffer.seconds").default("300").per_broker().no_effect(SASL_UNUSED),
+    short("sasl.login.refresh.min.period.seconds").default("60").per_broker().no_effect(SASL_UNUSED),
+    double("sasl.login.refresh.window.factor").default("0.8").per_broker().no_effect(SASL_UNUSED),
+    double("sasl.login.refresh.window.jitter").default("0.05").per_broker().no_effect(SASL_UNUSED),
+    long("sasl.login.retry.backoff.max.ms").default("10000").no_effect(SASL_UNUSED),
+    long("sasl.login.retry.backoff.ms").default("100").no_effect(SASL_UNUSED),
     string("sasl.mechanism.controller.protocol").default("GSSAPI").refused(SASL),
     string("sasl.mechanism.inter.broker.protocol").default("GSSAPI").per_broker().refused(SASL),
     string("sasl.oauthbearer.assertion.algorithm")
@@ -63,9 +65,9 @@ pub(super) const KEYS: &[Key] = &[
     int("sasl.oauthbearer.clock.skew.seconds").default("30").refused(SASL),
     list("sasl.oauthbearer.expected.audience").default("").refused(SASL),
     string("sasl.oauthbearer.expected.issuer").refused(SASL),
-    long("sasl.oauthbearer.jwks.endpoint.refresh.ms").default("3600000").refused(SASL),
-    long("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms").default("10000").refused(SASL),
-    long("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms").default("100").refused(SASL),
+    long("sasl.oauthbearer.jwks.endpoint.refresh.ms").default("3600000").no_effect(SASL_UNUSED),
+    long("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms").default("10000").no_effect(SASL_UNUSED),
+    long("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms").default("100").no_effect(SASL_UNUSED),
     string("sasl.oauthbearer.jwks.endpoint.url").refused(SASL),
     class("sasl.oauthbearer.jwt.retriever.class")
         .default("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever")
