@@ -1,8 +1,7 @@
 //! Unmodified clients from the public registries against a real broker process.
 //!
 //! Each client is prepared under `target/compat/` the first time it is used. Where that can't be done (no network, no
-//! Python) the test says SKIPPED and why. The checks themselves take the address of any broker: they hold with Apache
-//! Kafka too, but for the few that name what is not served here.
+//! Python) the test says SKIPPED and why. The checks themselves take the address of any broker: docs/testing.md.
 
 mod clients;
 mod from_kafka;
@@ -33,6 +32,8 @@ fn automatic_topics(partitions: u32) -> impl FnOnce(BrokerCommand) -> BrokerComm
 }
 
 fn no_automatic_topics(broker: BrokerCommand) -> BrokerCommand {
+    // The records are from years ago; on a slow machine retention must not come in between.
+    let broker = broker.set("log.retention.check.interval.ms", 3_600_000);
     broker.set("num.partitions", 4).set("auto.create.topics.enable", false)
 }
 
@@ -82,6 +83,21 @@ fn aiokafka_reads_back_what_it_wrote() {
 #[test]
 fn kafkajs_writes_and_administers() {
     expect_to_hold("kafkajs", KAFKAJS.checks("kafkajs_checks.js"), no_automatic_topics);
+}
+
+#[test]
+fn the_java_client_reads_back_what_it_wrote_and_administers() {
+    expect_to_hold("Java client", clients::java("ClientChecks"), no_automatic_topics);
+}
+
+#[test]
+fn kafkas_own_tools_do_their_work() {
+    expect_to_hold("Kafka's tools", clients::java("ToolChecks"), no_automatic_topics);
+}
+
+#[test]
+fn franz_go_reads_back_what_it_wrote() {
+    expect_to_hold("franz-go", clients::go("franz_go"), no_automatic_topics);
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! Unmodified clients, brought under `target/compat/`, and the commands that run their checks. Each command still takes
 //! the broker's address as its last argument, and ends with 0 when every check held.
 
+mod go;
+mod java;
 mod kcat;
 mod node;
 mod python;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ottla_testkit::foreign::Store;
+use ottla_testkit::foreign::{Skip, Store};
 
+pub(crate) use go::go;
+pub(crate) use java::java;
 pub(crate) use kcat::kcat;
 pub(crate) use node::NodePackages;
 pub(crate) use python::PythonPackages;
@@ -28,4 +33,19 @@ fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("timeout");
     command.arg("300").arg(program.as_ref());
     command
+}
+
+/// The names and text of all files below a folder: what a client is built from.
+fn contents(folder: &Path) -> Result<String, Skip> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    let mut all = String::new();
+    for path in entries {
+        all += &match path.is_dir() {
+            true => contents(&path)?,
+            false => format!("{}\n{}", path.display(), fs::read_to_string(&path)?),
+        };
+    }
+    Ok(all)
 }

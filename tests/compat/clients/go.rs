@@ -1,0 +1,23 @@
+//! Clients from the Go module proxy: the programs of `tests/compat/go`, built with the versions of its `go.mod`.
+
+use std::process::Command;
+
+use ottla_testkit::foreign::{Skip, run};
+
+use super::{contents, limited, source, store};
+
+/// One of the programs, named like its folder.
+pub(crate) fn go(program: &str) -> Result<Command, Skip> {
+    let version = run(Command::new("go").arg("version"))?;
+    let stamp = String::from_utf8_lossy(&version.stdout).into_owned() + &contents(&source("go"))?;
+    let programs = store().prepare("go", &stamp, |directory| {
+        // Modules and objects are kept for the next build.
+        let cache = store().place().join("go-cache");
+        let mut build = Command::new("go");
+        build.current_dir(source("go")).args(["build", "-buildvcs=false", "-modcacherw", "-o"]);
+        build.arg(directory).arg("./...").env("GOTOOLCHAIN", "local");
+        build.env("GOMODCACHE", cache.join("modules")).env("GOCACHE", cache.join("objects"));
+        run(&mut build).map(drop)
+    })?;
+    Ok(limited(programs.join(program)))
+}
