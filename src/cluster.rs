@@ -136,8 +136,8 @@ async fn unknown_topic(client: &Client, name: &str) -> String {
     let known = client.admin().list_topics().await.unwrap_or_default();
     let similar = similar_names(name, known.keys().map(String::as_str));
     let hint = match similar.as_slice() {
-        [] if known.is_empty() => "the cluster has none yet".to_owned(),
-        [] => "`ottla topic list` shows those there are".to_owned(),
+        [] if known.is_empty() => "the cluster has none yet;".to_owned(),
+        [] => "`ottla topic list` shows those there are;".to_owned(),
         names => format!("did you mean {}?", names.join(" or ")),
     };
     format!("there is no topic {name:?}: {hint} `ottla topic create {name}` creates it")
