@@ -4,7 +4,7 @@ import sys
 import time
 
 from checks import Checks, records
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -122,6 +122,13 @@ checks.raises("a bad config value", code_of, KafkaError.INVALID_CONFIG,
               lambda: create(NewTopic("odd", 1, 1, config={"retention.ms": "soon"})))
 checks.raises("an offset out of range", code_of, KafkaError._AUTO_OFFSET_RESET,
               lambda: read("confluent-none", 1, 10_000_000))
+# Without an offset, librdkafka asks what the group has committed: it crashes where it cannot ask.
+checks.raises("nothing is committed", code_of, KafkaError._AUTO_OFFSET_RESET,
+              lambda: read("confluent-none", 1, OFFSET_INVALID))
+reader = consumer()
+committed = reader.committed([TopicPartition("confluent-none", p) for p in range(3)], timeout=10)
+checks.equal("no partition has a committed offset", [OFFSET_INVALID] * 3, [row.offset for row in committed])
+reader.close()
 
 
 def too_large():
