@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,27 +24,47 @@ use ottla_protocol::frame::RequestHeader;
 use ottla_protocol::record::BatchHeader;
 use ottla_protocol::types::{Offset, TopicId};
 use ottla_protocol::wire::{Reader, Str};
+use ottla_runtime::Sleep;
+use smallvec::SmallVec;
 
 use super::{ConnectionContext, Handlers, Reply, decode, encode};
 use crate::controller::topics::is_internal;
 use crate::log::batch_validation::{self, ValidatedBatch, ValidationRules};
 use crate::network::RequestBytes;
-use crate::replication::{Acks, Append, Partition, PendingProduce, ProduceFailure, ProduceOutcome};
+use crate::replication::{
+    Acks, Append, Partition, PendingProduce, ProduceFailure, ProduceOutcome, ProduceOutcomes,
+};
 
 /// The shortest time that a request waits for the disk, whatever `timeout_ms` says: Kafka's time-out is about
 /// replication and never strikes on one node, ours also covers the fsync, and clients may well send 0.
 const TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
-/// A Produce request whose batches are in the shards' hands. Completes with its answer.
-pub(crate) struct ProduceWait(Pin<Box<dyn Future<Output = Reply> + Send>>);
+/// A Produce request whose batches are in the shards' hands. Completes with its answer, once.
+pub(crate) struct ProduceWait {
+    pending: Arc<PendingProduce>,
+    /// When it is answered in any case.
+    deadline: Option<Sleep>,
+    header: RequestHeader,
+    acks: i16,
+    topics: Vec<ProduceResponseTopic>,
+    rows: Rows,
+}
 
 impl Future for ProduceWait {
     type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        self.0.as_mut().poll(context)
+        if self.pending.poll_answered(context).is_pending() {
+            let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+            ready!(Pin::new(deadline).poll(context));
+        }
+        let (topics, rows) = (std::mem::take(&mut self.topics), std::mem::take(&mut self.rows));
+        Poll::Ready(finish(&self.header, self.acks, topics, rows, self.pending.take()))
     }
 }
+
+/// In the order in which the request first named them. Most requests are for one partition.
+type Rows = SmallVec<[Row; 1]>;
 
 /// A partition's row of the answer, while it is being made.
 struct Row {
@@ -62,6 +82,29 @@ enum RowState {
     Waiting(usize),
 }
 
+/// Where things stand in a list, by their keys. For one thing alone no map is made.
+struct Places<K> {
+    first: Option<(K, usize)>,
+    others: BTreeMap<K, usize>,
+}
+
+impl<K> Default for Places<K> {
+    fn default() -> Places<K> {
+        Places { first: None, others: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord> Places<K> {
+    /// The place of what has this key: that where it stands, or `next` if it is new.
+    fn of(&mut self, key: K, next: usize) -> usize {
+        match &self.first {
+            None => self.first.insert((key, next)).1,
+            Some((first, place)) if *first == key => *place,
+            Some(_) => *self.others.entry(key).or_insert(next),
+        }
+    }
+}
+
 impl Handlers {
     /// Checks a Produce request and hands its batches over. The text of an error says why the connection is closed.
     pub(crate) async fn begin_produce(
@@ -77,7 +120,6 @@ impl Handlers {
         let (topics, mut rows) = self.check(&header, request);
         let waiting = rows.iter().filter(|row| matches!(row.state, RowState::Checked(..))).count();
         let (pending, mut slots) = PendingProduce::new(waiting, permit);
-        slots.reverse();
         let level = if acks == -1 { Acks::All } else { Acks::Leader };
         let mut next_slot = 0;
         for row in &mut rows {
@@ -87,62 +129,46 @@ impl Handlers {
                 continue;
             };
             next_slot += 1;
-            let slot = slots.pop().expect("one slot for each batch");
+            let slot = slots.next().expect("one slot for each batch");
             // An inbox that is full holds this connection up, and its client in TCP.
             self.shards.append(Append { partition, batch, acks: level, slot }).await;
         }
+        drop(slots);
         let deadline = (acks == -1).then(|| {
             let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).max(TIMEOUT_MIN);
             self.clock.sleep(timeout)
         });
-        Ok(ProduceWait(Box::pin(async move {
-            match deadline {
-                None => pending.answered().await,
-                Some(deadline) => tokio::select! {
-                    biased;
-                    () = pending.answered() => {}
-                    () = deadline => {}
-                },
-            }
-            let outcomes = pending.take();
-            drop(pending);
-            finish(&header, acks, topics, rows, outcomes)
-        })))
+        Ok(ProduceWait { pending, deadline, header, acks, topics, rows })
     }
 
     /// One row for each partition, in the order in which they were first named.
-    fn check(
-        &self,
-        header: &RequestHeader,
-        request: ProduceRequest,
-    ) -> (Vec<ProduceResponseTopic>, Vec<Row>) {
+    fn check(&self, header: &RequestHeader, request: ProduceRequest) -> (Vec<ProduceResponseTopic>, Rows) {
         let uses_ids = 13 <= header.api_version;
         let refusal =
             has_transactional_batch(&request).then_some(ErrorCode::TransactionalIdAuthorizationFailed);
         let is_admin_client = header.client_id.as_deref() == Some("__admin_client");
         let wall_ms = self.clock.wall().0;
         let mut topics: Vec<ProduceResponseTopic> = Vec::with_capacity(request.topic_data.len());
-        let mut topic_places: BTreeMap<(Str, TopicId), usize> = BTreeMap::new();
-        let mut row_places: BTreeMap<(usize, i32), usize> = BTreeMap::new();
-        let mut rows: Vec<Row> = Vec::new();
+        let mut topic_places: Places<(Str, TopicId)> = Places::default();
+        let mut row_places: Places<(usize, i32)> = Places::default();
+        let mut rows = Rows::new();
         for topic in request.topic_data {
             let found = if uses_ids {
                 self.partitions.topic_by_id(topic.topic_id)
             } else {
                 self.partitions.topic(&topic.name)
             };
-            let place = *topic_places.entry((topic.name.clone(), topic.topic_id)).or_insert_with(|| {
+            let place = topic_places.of((topic.name.clone(), topic.topic_id), topics.len());
+            if place == topics.len() {
                 topics.push(ProduceResponseTopic {
-                    name: topic.name.clone(),
+                    name: topic.name,
                     topic_id: topic.topic_id,
                     partition_responses: Vec::new(),
                 });
-                topics.len() - 1
-            });
+            }
             for data in topic.partition_data {
-                let next = rows.len();
-                let row = *row_places.entry((place, data.index)).or_insert(next);
-                if row < next {
+                let row = row_places.of((place, data.index), rows.len());
+                if row < rows.len() {
                     rows[row].state = failed(ErrorCode::InvalidRequest);
                     continue;
                 }
@@ -223,8 +249,8 @@ fn finish(
     header: &RequestHeader,
     acks: i16,
     mut topics: Vec<ProduceResponseTopic>,
-    rows: Vec<Row>,
-    mut outcomes: Vec<Option<ProduceOutcome>>,
+    rows: Rows,
+    mut outcomes: ProduceOutcomes,
 ) -> Reply {
     let mut first_failure = None;
     for row in rows {

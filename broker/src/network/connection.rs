@@ -18,8 +18,7 @@ use ottla_protocol::wire::Reader;
 use ottla_runtime::{Clock, Connection};
 use tokio_util::sync::CancellationToken;
 
-use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, ReadLimits};
-use super::request_budget::RequestBudget;
+use super::frame_reader::{ArrivedFrame, FrameError, FrameReader, FrameReading, ReadLimits};
 use super::response_writer::{ResponsePiece, ResponseWriter};
 use super::stop_signal::StopSignal;
 use crate::api::{ConnectionContext, Handlers, ProduceWait, Reply};
@@ -68,7 +67,7 @@ impl ConnectionEnd {
 pub(super) struct ConnectionParts {
     pub(super) metrics: Arc<RequestMetrics>,
     pub(super) handlers: Arc<Handlers>,
-    pub(super) budget: Arc<RequestBudget>,
+    pub(super) reading: FrameReading,
     pub(super) clock: Clock,
     pub(super) limits: ReadLimits,
     pub(super) stop: CancellationToken,
@@ -91,12 +90,7 @@ pub(super) struct ConnectionTask {
 impl ConnectionTask {
     pub(super) fn new(connection: Connection, parts: &ConnectionParts) -> ConnectionTask {
         ConnectionTask {
-            reader: FrameReader::new(
-                connection.reader,
-                Arc::clone(&parts.budget),
-                parts.clock.clone(),
-                parts.limits,
-            ),
+            reader: FrameReader::new(connection.reader, &parts.reading, parts.clock.clone(), parts.limits),
             writer: ResponseWriter::new(connection.writer),
             waiting: VecDeque::new(),
             context: ConnectionContext::new(connection.local, parts.stop.clone()),

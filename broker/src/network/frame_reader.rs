@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use ottla_runtime::{Clock, MonotonicTime, net::ConnectionReader};
 
+use super::frame_buffers::{FrameBuffer, FrameBuffers};
 use super::moving_timer::MovingTimer;
 use super::request_budget::{RequestBudget, RequestBytes};
 
@@ -65,10 +66,17 @@ pub(super) struct ReadLimits {
     pub(super) idle: Option<Duration>,
 }
 
+/// What all connections share for reading.
+pub(super) struct FrameReading {
+    pub(super) budget: Arc<RequestBudget>,
+    pub(super) buffers: Arc<FrameBuffers>,
+}
+
 /// The arriving half of a connection.
 pub(super) struct FrameReader {
     reader: Box<dyn ConnectionReader>,
-    buffer: BytesMut,
+    buffer: FrameBuffer,
+    buffers: Arc<FrameBuffers>,
     arriving: Option<Arriving>,
     /// Whether it is the budget that the frame waits for, and not its client.
     is_held_up: bool,
@@ -89,17 +97,18 @@ struct Arriving {
 impl FrameReader {
     pub(super) fn new(
         reader: Box<dyn ConnectionReader>,
-        budget: Arc<RequestBudget>,
+        shared: &FrameReading,
         clock: Clock,
         limits: ReadLimits,
     ) -> FrameReader {
         FrameReader {
             reader,
-            buffer: BytesMut::new(),
+            buffer: FrameBuffer::default(),
+            buffers: Arc::clone(&shared.buffers),
             arriving: None,
             is_held_up: false,
             expected_bytes: NEXT_FRAME_MIN,
-            budget,
+            budget: Arc::clone(&shared.budget),
             clock,
             timer: MovingTimer::default(),
             limits,
@@ -118,7 +127,7 @@ impl FrameReader {
     }
 
     fn announced_size(&self) -> Option<i32> {
-        self.buffer.first_chunk::<4>().map(|size| i32::from_be_bytes(*size))
+        self.buffer.bytes.first_chunk::<4>().map(|size| i32::from_be_bytes(*size))
     }
 
     fn begin_if_announced(&mut self) -> Result<(), FrameError> {
@@ -131,20 +140,24 @@ impl FrameReader {
             Ok(bytes) if 1 <= bytes && bytes <= max => bytes + 4,
             _ => return Err(FrameError::Size { size, max }),
         };
-        let mut permit = self.budget.begin();
-        permit.add(self.buffer.len().min(frame_bytes) as u64);
+        let arrived = self.buffer.bytes.len().min(frame_bytes) as u64;
+        let permit = if arrived == frame_bytes as u64 {
+            self.budget.take_whole(arrived)
+        } else {
+            self.budget.begin(arrived)
+        };
         self.arriving = Some(Arriving { frame_bytes, permit });
         Ok(())
     }
 
     fn take_complete(&mut self) -> Option<ArrivedFrame> {
-        if self.buffer.len() < self.arriving.as_ref()?.frame_bytes {
+        if self.buffer.bytes.len() < self.arriving.as_ref()?.frame_bytes {
             return None;
         }
         let Arriving { frame_bytes, mut permit } = self.arriving.take()?;
         permit.finish();
         self.expected_bytes = frame_bytes.clamp(NEXT_FRAME_MIN, NEXT_FRAME_MAX);
-        let mut bytes = self.buffer.split_to(frame_bytes).freeze();
+        let mut bytes = self.buffer.bytes.split_to(frame_bytes).freeze();
         bytes.advance(4);
         Some(ArrivedFrame { bytes, permit })
     }
@@ -152,14 +165,14 @@ impl FrameReader {
     async fn read_some(&mut self) -> Result<(), FrameError> {
         let limit = match &self.arriving {
             Some(_) => Some(self.limits.stall),
-            None if !self.buffer.is_empty() => Some(self.limits.stall),
+            None if !self.buffer.bytes.is_empty() => Some(self.limits.stall),
             None => self.limits.idle,
         };
         self.make_room();
         let mut deadline = None;
         let count = poll_fn(|context| self.poll_read_until(context, limit, &mut deadline)).await?;
         if count == 0 {
-            return Err(if self.buffer.is_empty() {
+            return Err(if self.buffer.bytes.is_empty() {
                 FrameError::Closed
             } else {
                 FrameError::ClosedInsideFrame
@@ -192,7 +205,7 @@ impl FrameReader {
     }
 
     fn timed_out(&self, limit: Duration) -> FrameError {
-        if self.buffer.is_empty() { FrameError::Idle(limit) } else { FrameError::Stalled(limit) }
+        if self.buffer.bytes.is_empty() { FrameError::Idle(limit) } else { FrameError::Stalled(limit) }
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -201,8 +214,8 @@ impl FrameReader {
             self.is_held_up = admitted.is_pending();
             ready!(admitted);
         }
-        let before = self.buffer.len();
-        let count = ready!(self.reader.poll_read(context, &mut self.buffer))?;
+        let before = self.buffer.bytes.len();
+        let count = ready!(self.reader.poll_read(context, &mut self.buffer.bytes))?;
         if let Some(arriving) = &mut self.arriving {
             // What lies behind this frame is counted when its own frame begins.
             let of_this_frame = (before + count).min(arriving.frame_bytes) - before.min(arriving.frame_bytes);
@@ -216,12 +229,12 @@ impl FrameReader {
     fn make_room(&mut self) {
         let wanted = match &self.arriving {
             None => self.expected_bytes,
-            Some(arriving) => arriving.frame_bytes.min(RESERVE_AT_ONCE_MAX.max(2 * self.buffer.len())),
+            Some(arriving) => arriving.frame_bytes.min(RESERVE_AT_ONCE_MAX.max(2 * self.buffer.bytes.len())),
         };
-        let len = self.buffer.len();
+        let (len, capacity) = (self.buffer.bytes.len(), self.buffer.bytes.capacity());
         let has_begun = self.arriving.is_none() || ARRIVED_BYTES_MIN <= len;
-        if self.buffer.capacity() == len || (has_begun && self.buffer.capacity() < wanted) {
-            self.buffer.reserve(wanted.saturating_sub(len).max(1));
+        if capacity == len || (has_begun && capacity < wanted) {
+            self.buffer.make_room(wanted.saturating_sub(len).max(1), &self.buffers);
         }
     }
 }

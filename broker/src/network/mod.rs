@@ -4,6 +4,7 @@
 
 mod connection;
 mod fetch_session;
+mod frame_buffers;
 mod frame_reader;
 mod listener;
 mod moving_timer;
@@ -24,7 +25,8 @@ use ottla_runtime::{Listener, Runtime, TaskHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::connection::ConnectionParts;
-use self::frame_reader::ReadLimits;
+use self::frame_buffers::FrameBuffers;
+use self::frame_reader::{FrameReading, ReadLimits};
 use self::listener::ListenerTask;
 use crate::api::Handlers;
 use crate::config::{LimitsConfig, ListenerConfig};
@@ -56,7 +58,7 @@ pub(crate) fn start(
     let parts = ConnectionParts {
         metrics: Arc::new(RequestMetrics::register()),
         handlers,
-        budget,
+        reading: FrameReading { budget, buffers: Arc::new(FrameBuffers::default()) },
         clock: runtime.clock.clone(),
         limits: ReadLimits {
             frame_bytes_max: limits.request_bytes_max as usize,

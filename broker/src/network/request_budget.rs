@@ -52,13 +52,23 @@ impl RequestBudget {
         BudgetUsage { used: state.used, waiting: waiting as u64, capacity: self.capacity }
     }
 
-    /// A frame has begun to arrive.
-    pub(crate) fn begin(self: &Arc<Self>) -> RequestBytes {
+    /// A frame has begun to arrive, with its first `held` bytes.
+    pub(crate) fn begin(self: &Arc<Self>, held: u64) -> RequestBytes {
         let mut state = self.state.lock();
         let serial = state.next_serial;
         state.next_serial += 1;
         state.unfinished.insert(serial, None);
-        RequestBytes { budget: Arc::clone(self), serial, held: 0, finished: false }
+        state.used += held;
+        RequestBytes { budget: Arc::clone(self), serial, held, finished: false }
+    }
+
+    /// A frame of `held` bytes has arrived at one go.
+    pub(crate) fn take_whole(self: &Arc<Self>, held: u64) -> RequestBytes {
+        let mut state = self.state.lock();
+        let serial = state.next_serial;
+        state.next_serial += 1;
+        state.used += held;
+        RequestBytes { budget: Arc::clone(self), serial, held, finished: true }
     }
 
     fn wake(wakers: impl IntoIterator<Item = Waker>) {
@@ -157,8 +167,8 @@ mod tests {
     #[test]
     fn announced_bytes_cost_nothing() {
         let budget = RequestBudget::new(100);
-        let _announced: Vec<RequestBytes> = (0..1000).map(|_| budget.begin()).collect();
-        let late = budget.begin();
+        let _announced: Vec<RequestBytes> = (0..1000).map(|_| budget.begin(0)).collect();
+        let late = budget.begin(0);
         assert!(admitted(&late, &Arc::default()));
         assert_eq!(used(&budget), 0);
     }
@@ -167,8 +177,8 @@ mod tests {
     fn the_oldest_unfinished_frame_may_always_go_on() {
         let waker = Arc::default();
         let budget = RequestBudget::new(100);
-        let mut oldest = budget.begin();
-        let mut other = budget.begin();
+        let mut oldest = budget.begin(0);
+        let mut other = budget.begin(0);
         other.add(100);
         assert!(!admitted(&other, &waker));
         assert!(admitted(&oldest, &waker));
@@ -180,14 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_came_at_one_go_holds_up_those_that_arrive_and_is_none_of_them() {
+        let waker = Arc::default();
+        let budget = RequestBudget::new(100);
+        let whole = budget.take_whole(150);
+        let oldest = budget.begin(10);
+        let other = budget.begin(10);
+        assert!(admitted(&oldest, &waker), "it is the oldest that arrives");
+        assert!(!admitted(&other, &waker));
+        assert_eq!(used(&budget), 170);
+        drop(whole);
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
+        assert_eq!(used(&budget), 20);
+    }
+
+    #[test]
     fn bytes_given_back_let_the_others_go_on() {
         let waker = Arc::default();
         let budget = RequestBudget::new(100);
-        let _oldest = budget.begin();
-        let mut full = budget.begin();
+        let _oldest = budget.begin(0);
+        let mut full = budget.begin(0);
         full.add(100);
         full.finish();
-        let waiting = budget.begin();
+        let waiting = budget.begin(0);
         assert!(!admitted(&waiting, &waker));
         drop(full);
         assert_eq!(waker.0.load(Ordering::Relaxed), 1);

@@ -1,43 +1,62 @@
 //! Whether the broker stops, for a task that asks at each of its turns.
 //!
-//! Waiting anew for a token at each turn costs more than the rest of a short turn; here the wait is begun once.
+//! Waiting anew for a token at each turn costs more than the rest of a short turn, and so does asking the token, which is
+//! behind a lock. Here the wait is begun once, and what it wakes is a flag that is looked at.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A token that one task waits for, beside other things.
 pub(super) struct StopSignal {
-    token: CancellationToken,
     waiting: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whom it wakes.
-    waker: Option<Waker>,
+    /// What the token wakes, once it has been asked.
+    flag: Option<Arc<StopFlag>>,
+}
+
+/// Says that the token has something to tell, and wakes the task that waits for it.
+struct StopFlag {
+    is_up: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for StopFlag {
+    fn wake(self: Arc<Self>) {
+        self.is_up.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
 }
 
 impl StopSignal {
     pub(super) fn new(token: CancellationToken) -> StopSignal {
-        StopSignal { waiting: Box::pin(token.clone().cancelled_owned()), token, waker: None }
+        StopSignal { waiting: Box::pin(token.cancelled_owned()), flag: None }
     }
 
-    /// Ready once the broker stops.
+    /// Ready once the broker stops, and from then on.
     pub(super) fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.token.is_cancelled() {
-            return Poll::Ready(());
-        }
-        if self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        let is_awaited = self
+            .flag
+            .as_ref()
+            .is_some_and(|flag| !flag.is_up.load(Ordering::Acquire) && flag.task.will_wake(context.waker()));
+        if is_awaited {
             return Poll::Pending;
         }
-        self.waker = Some(context.waker().clone());
-        self.waiting.as_mut().poll(context)
+        let flag = Arc::new(StopFlag { is_up: AtomicBool::new(false), task: context.waker().clone() });
+        let waker = Waker::from(Arc::clone(&flag));
+        self.flag = Some(flag);
+        ready!(self.waiting.as_mut().poll(&mut Context::from_waker(&waker)));
+        // Asked again, it is asked of the token again, which stays cancelled.
+        self.flag = None;
+        Poll::Ready(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

@@ -33,7 +33,7 @@ pub use loading::LoadError;
 
 pub(crate) use ack_queue::Acks;
 pub(crate) use partition::{Partition, PartitionState};
-pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome};
+pub(crate) use pending_produce::{PendingProduce, ProduceFailure, ProduceOutcome, ProduceOutcomes};
 pub(crate) use registry::{Partitions, TopicEntry};
 pub(crate) use replicas::{ReplicaOptions, Replicas};
 pub(crate) use shards::{Append, Shards, storage_error};

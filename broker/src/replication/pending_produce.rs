@@ -1,14 +1,14 @@
 //! One Produce request whose partitions are answered by several shards, each in its own time.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::Offset;
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 
 /// What became of one partition's batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +46,17 @@ impl ProduceFailure {
     }
 }
 
-/// The outcomes of a request, gathered as they come in.
-pub(crate) struct PendingProduce {
+/// One outcome for each batch, in the order of the slots; `None` where none has come in. Most requests are of one batch.
+pub(crate) type ProduceOutcomes = SmallVec<[Option<ProduceOutcome>; 1]>;
+
+/// The outcomes of a request, gathered as they come in. Nobody but its maker knows what `C` counts.
+pub(crate) struct PendingProduce<C: ?Sized = dyn Send + Sync> {
     remaining: AtomicUsize,
-    outcomes: Mutex<Vec<Option<ProduceOutcome>>>,
+    outcomes: Mutex<ProduceOutcomes>,
     waker: AtomicWaker,
     /// What counts the request's bytes. The batches are slices of them, so they stay counted until the last batch is
     /// answered, however soon its client has lost patience or gone.
-    _counted: Box<dyn Send + Sync>,
+    _counted: C,
 }
 
 impl std::fmt::Debug for PendingProduce {
@@ -67,30 +70,27 @@ impl PendingProduce {
     pub(crate) fn new(
         count: usize,
         counted: impl Send + Sync + 'static,
-    ) -> (Arc<PendingProduce>, Vec<ProduceSlot>) {
-        let pending = Arc::new(PendingProduce {
+    ) -> (Arc<PendingProduce>, impl Iterator<Item = ProduceSlot>) {
+        let pending: Arc<PendingProduce> = Arc::new(PendingProduce {
             remaining: AtomicUsize::new(count),
-            outcomes: Mutex::new(vec![None; count]),
+            outcomes: Mutex::new(smallvec![None; count]),
             waker: AtomicWaker::new(),
-            _counted: Box::new(counted),
+            _counted: counted,
         });
-        let slots =
-            (0..count).map(|index| ProduceSlot { pending: Some(Arc::clone(&pending)), index }).collect();
+        let of_slots = Arc::clone(&pending);
+        let slots = (0..count).map(move |index| ProduceSlot { pending: Some(Arc::clone(&of_slots)), index });
         (pending, slots)
     }
 
     /// Ready when every slot has been answered.
-    pub(crate) async fn answered(&self) {
-        poll_fn(|context| {
-            // Register, then look again.
-            self.waker.register(context.waker());
-            if self.remaining.load(Ordering::Acquire) == 0 { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    pub(crate) fn poll_answered(&self, context: &mut Context<'_>) -> Poll<()> {
+        // Register, then look again.
+        self.waker.register(context.waker());
+        if self.remaining.load(Ordering::Acquire) == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes what has come in so far; `None` where nothing has.
-    pub(crate) fn take(&self) -> Vec<Option<ProduceOutcome>> {
+    pub(crate) fn take(&self) -> ProduceOutcomes {
         std::mem::take(&mut *self.outcomes.lock())
     }
 }
@@ -129,35 +129,47 @@ impl Drop for ProduceSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::FutureExt as _;
+    use std::task::Waker;
 
     fn appended(base: i64) -> ProduceOutcome {
         ProduceOutcome::Appended { base_offset: Offset(base), log_append_time_ms: -1, log_start: Offset(0) }
     }
 
+    fn pending_produce(
+        count: usize,
+        counted: impl Send + Sync + 'static,
+    ) -> (Arc<PendingProduce>, Vec<ProduceSlot>) {
+        let (pending, slots) = PendingProduce::new(count, counted);
+        (pending, slots.collect())
+    }
+
+    fn is_answered(pending: &PendingProduce) -> bool {
+        pending.poll_answered(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
     #[test]
     fn a_request_is_answered_when_its_last_batch_is() {
-        let (pending, mut slots) = PendingProduce::new(2, ());
+        let (pending, mut slots) = pending_produce(2, ());
         slots.remove(1).answer(appended(7));
-        assert_eq!(pending.answered().now_or_never(), None);
+        assert!(!is_answered(&pending));
         slots.remove(0).answer(appended(3));
-        assert_eq!(pending.answered().now_or_never(), Some(()));
-        assert_eq!(pending.take(), vec![Some(appended(3)), Some(appended(7))]);
+        assert!(is_answered(&pending));
+        assert_eq!(pending.take()[..], [Some(appended(3)), Some(appended(7))]);
     }
 
     #[test]
     fn a_slot_whose_shard_is_gone_answers_a_storage_error() {
-        let (pending, slots) = PendingProduce::new(1, ());
+        let (pending, slots) = pending_produce(1, ());
         drop(slots);
-        assert_eq!(pending.answered().now_or_never(), Some(()));
+        assert!(is_answered(&pending));
         let failure = ProduceFailure::code(ErrorCode::KafkaStorageError);
-        assert_eq!(pending.take(), vec![Some(ProduceOutcome::Failed(failure))]);
+        assert_eq!(pending.take()[..], [Some(ProduceOutcome::Failed(failure))]);
     }
 
     #[test]
     fn bytes_stay_counted_until_the_last_batch_is_answered() {
         let counted = Arc::new(());
-        let (pending, mut slots) = PendingProduce::new(2, Arc::clone(&counted));
+        let (pending, mut slots) = pending_produce(2, Arc::clone(&counted));
         drop(pending);
         slots.remove(0).answer(appended(1));
         assert_eq!(Arc::strong_count(&counted), 2, "one batch is still in its shard");
@@ -167,9 +179,9 @@ mod tests {
 
     #[test]
     fn an_answer_after_the_time_out_is_dropped() {
-        let (pending, mut slots) = PendingProduce::new(1, ());
-        assert_eq!(pending.take(), vec![None]);
+        let (pending, mut slots) = pending_produce(1, ());
+        assert_eq!(pending.take()[..], [None]);
         slots.remove(0).answer(appended(1));
-        assert_eq!(pending.take(), vec![]);
+        assert_eq!(pending.take()[..], []);
     }
 }

@@ -96,7 +96,7 @@ impl Field for Str {
     }
 
     fn write(&self, writer: &mut FrameWriter, version: Version) {
-        writer.put_string(self, version.flexible);
+        writer.put_nullable_str(Some(self), version.flexible);
     }
 }
 
@@ -110,7 +110,7 @@ impl Field for Option<Str> {
     }
 
     fn write(&self, writer: &mut FrameWriter, version: Version) {
-        writer.put_nullable_string(self.as_deref(), version.flexible);
+        writer.put_nullable_str(self.as_ref(), version.flexible);
     }
 
     fn read_required(reader: &mut Reader, version: Version) -> Result<Option<Str>, DecodeError> {

@@ -52,6 +52,11 @@ impl Str {
         std::str::from_utf8(&self.0).expect("checked when this was made, and Bytes never change")
     }
 
+    /// The text as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The text as the bytes it shares.
     pub fn into_bytes(self) -> Bytes {
         self.0

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Records, STRING_BYTES_MAX, varint};
+use super::{Records, STRING_BYTES_MAX, Str, varint};
 
 /// Byte fields of at least this size become a piece of their own; copying smaller ones is cheaper.
 pub const PIECE_BYTES_MIN: usize = 4 * 1024;
@@ -157,6 +157,20 @@ impl FrameWriter {
     /// A string or null; longer ones are cut at the last character that ends within [`STRING_BYTES_MAX`] bytes.
     pub fn put_nullable_string(&mut self, text: Option<&str>, flexible: bool) {
         let text = text.map(|text| &text.as_bytes()[..text.floor_char_boundary(STRING_BYTES_MAX)]);
+        self.put_text_bytes(text, flexible);
+    }
+
+    /// The same, of what has been checked and need not be checked again.
+    pub fn put_nullable_str(&mut self, text: Option<&Str>, flexible: bool) {
+        match text.map(Str::as_bytes) {
+            Some(bytes) if STRING_BYTES_MAX < bytes.len() => {
+                self.put_nullable_string(text.map(Str::as_str), flexible);
+            }
+            bytes => self.put_text_bytes(bytes, flexible),
+        }
+    }
+
+    fn put_text_bytes(&mut self, text: Option<&[u8]>, flexible: bool) {
         let length = text.map(<[u8]>::len);
         if flexible {
             self.put_compact_length(length);

@@ -48,7 +48,7 @@ pub(crate) fn large_batches(setting: &Setting<'_>) -> Result<Vec<Figure>> {
         figures.push(Figure {
             section: "produce",
             name: format!("produce, {what}, {record_bytes} B records: user CPU s/GB"),
-            value: ours.median(|round| round.cpu_per_gigabyte().user),
+            value: ours.middle(|round| round.cpu_per_gigabyte().user),
             target: Some(Target::AtMost(user_most)),
             detail: "64 KiB batches, acks=1, os, 4 connections with 5 in flight".to_owned(),
         });
@@ -137,7 +137,7 @@ pub(crate) fn pair(rounds: Vec<Rounds>) -> (Rounds, Rounds) {
 
 /// The CPU of a contender, user + system, and how quick it was.
 pub(crate) fn cpu_and_rate(rounds: &Rounds) -> String {
-    let cpu = |of: fn(Cpu) -> f64| number(rounds.median(|round| of(round.cpu_per_gigabyte())));
+    let cpu = |of: fn(Cpu) -> f64| number(rounds.middle(|round| of(round.cpu_per_gigabyte())));
     let rate = number(rounds.median(Round::megabytes_per_second));
     format!("{} + {} s/GB, {rate} MB/s", cpu(|cpu| cpu.user), cpu(|cpu| cpu.system))
 }

@@ -39,7 +39,8 @@ impl Script {
         simulation.block_on(async {
             let (near, far) = connected(&simulation).await;
             let limits = ReadLimits { frame_bytes_max: MAX, stall: STALL, idle: Some(IDLE) };
-            let mut reader = FrameReader::new(far.reader, self.budget, clock.clone(), limits);
+            let reading = FrameReading { budget: self.budget, buffers: Arc::default() };
+            let mut reader = FrameReader::new(far.reader, &reading, clock.clone(), limits);
             let began = clock.now();
             let releasing = async {
                 if let Some((after, bytes)) = self.release {
@@ -127,8 +128,7 @@ fn connection_that_asks_for_nothing_is_ended_after_a_while() {
 fn client_that_the_budget_makes_wait_is_not_given_up() {
     let budget = RequestBudget::new(50);
     // Somebody else's frame is older, and what it holds leaves no room.
-    let mut older = budget.begin();
-    older.add(60);
+    let older = budget.begin(60);
     let sends = vec![(0, frame(40)[..10].to_vec()), (20, frame(40)[10..].to_vec())];
     let script = Script { budget, sends, release: Some((100, older)) };
     let (frames, error, seconds) = script.run();

@@ -1,6 +1,7 @@
 //! One shard on a simulated machine, asked as handlers ask it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +145,7 @@ impl Rig {
         batch: ValidatedBatch,
     ) -> Arc<PendingProduce> {
         let (pending, mut slots) = PendingProduce::new(1, ());
-        let slot = slots.pop().expect("one was asked for");
+        let slot = slots.next().expect("one was asked for");
         let append = Append { partition: Arc::clone(partition), batch: Box::new(batch), acks, slot };
         self.shards.append(append).await;
         pending
@@ -233,7 +234,7 @@ impl Rig {
 
 /// What becomes of a batch: its offset, or an error.
 pub(super) async fn outcome(pending: &PendingProduce) -> Result<i64, ErrorCode> {
-    pending.answered().await;
+    poll_fn(|context| pending.poll_answered(context)).await;
     match pending.take().pop().flatten().expect("it was answered") {
         ProduceOutcome::Appended { base_offset, .. } => Ok(base_offset.0),
         ProduceOutcome::Failed(failure) => Err(failure.code),
