@@ -145,7 +145,8 @@ pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
     figures.iter().for_each(|figure| table.push(figure.row()));
     let missed = figures.iter().filter(|figure| figure.is_met() == Some(false)).count();
     let text = format!(
-        "{}\nmedians of {} alternating rounds; CPU is user + system unless it says otherwise; {missed} missed\n",
+        "{}\nmedians of {} alternating rounds, for user CPU the mean of their middle half; CPU is user + system unless it \
+         says otherwise; {missed} missed\n",
         table.render(),
         arguments.rounds
     );

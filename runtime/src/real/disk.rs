@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use nix::sys::resource::{UsageWho, getrusage};
 use parking_lot::Mutex;
 
 use crate::disk::{DirectoryEntry, Disk, Done, FileRef, LockGuard, OpenMode, Space};
@@ -88,9 +89,13 @@ impl Queues {
     ) {
         let before = self.began.elapsed();
         if self.append_place.lock().begin(before, bytes) {
+            let switches = voluntary_switches();
             let result = write();
             let after = self.began.elapsed();
-            self.append_place.lock().end_at_once(after, after.saturating_sub(before));
+            let took = after.saturating_sub(before);
+            if AppendPlace::is_long(took) && voluntary_switches() != switches {
+                self.append_place.lock().stalled(after);
+            }
             done(result);
             return;
         }
@@ -111,6 +116,12 @@ impl Queues {
             sync();
         });
     }
+}
+
+/// How often this thread has waited for something so far. That another one took its processor isn't counted.
+fn voluntary_switches() -> i64 {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("a thread may ask for its own counts");
+    usage.voluntary_context_switches()
 }
 
 /// Tells that a sync is done, however it ended.
@@ -227,5 +238,30 @@ impl GroupSync {
         if let Some(done) = done {
             done(results);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn waiting_is_told_from_working() {
+        let (asked, ask) = mpsc::channel::<()>();
+        let (answer, answered) = mpsc::channel::<()>();
+        let echo = move || while ask.recv().is_ok() && answer.send(()).is_ok() {};
+        let thread = std::thread::Builder::new().spawn(echo).expect("a thread starts");
+        let before = voluntary_switches();
+        let worked: u64 = (0..1_000_000).map(std::hint::black_box).sum();
+        assert_eq!(voluntary_switches(), before, "{worked}");
+        while voluntary_switches() == before {
+            // An answer that is there already needs no waiting.
+            asked.send(()).expect("the other thread listens");
+            answered.recv().expect("the other thread answers");
+        }
+        drop(asked);
+        thread.join().expect("it ends when nobody asks any more");
     }
 }

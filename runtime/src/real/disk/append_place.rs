@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// An append that is longer than this takes the way over the threads: its copying alone would hold others up.
 const BYTES_MAX: usize = 128 * 1024;
-/// One that took longer than this has waited for something, and so have those on the threads if none of them ended for as
-/// long.
+/// One that took longer than this and waited for anything but a processor has stalled, and so have those on the threads if
+/// none of them ended for as long.
 const STALL: Duration = Duration::from_millis(2);
 /// How long none is done at once after one that waited, the first time and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -50,11 +50,13 @@ impl AppendPlace {
         self.moved_at = self.moved_at.max(now);
     }
 
-    /// One that was done at once has taken this long.
-    pub(super) fn end_at_once(&mut self, now: Duration, took: Duration) {
-        if took < STALL {
-            return;
-        }
+    /// Whether one that was done at once took so long that it may have stalled.
+    pub(super) fn is_long(took: Duration) -> bool {
+        STALL <= took
+    }
+
+    /// One that was done at once has waited for something.
+    pub(super) fn stalled(&mut self, now: Duration) {
         // If it went well for as long as it was paused before, that is forgotten.
         let is_again = now.saturating_sub(self.paused_until) < self.pause;
         self.pause = if is_again { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
@@ -124,7 +126,7 @@ mod tests {
         let mut place = AppendPlace::default();
         let mut pauses = Vec::new();
         for at in stalls {
-            place.end_at_once(millis(*at), STALL);
+            place.stalled(millis(*at));
             assert!(!place.begin(place.paused_until - millis(1), SMALL));
             place.end_on_threads(place.paused_until);
             assert!(place.begin(place.paused_until, SMALL));
@@ -143,9 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_append_pauses_nothing() {
-        let mut place = AppendPlace::default();
-        place.end_at_once(millis(5), STALL - Duration::from_micros(1));
-        assert!(place.begin(millis(5), SMALL));
+    fn only_one_that_took_long_may_have_stalled() {
+        assert!(!AppendPlace::is_long(STALL - Duration::from_micros(1)));
+        assert!(AppendPlace::is_long(STALL));
     }
 }
