@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ottla_broker::controller::inspect::MetadataFile;
 use ottla_broker::log::segment_names::{
-    CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, FileKind, FileStage, HIGH_WATERMARK_CHECKPOINT,
+    CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, FileKind, FileStage, GAPS, HIGH_WATERMARK_CHECKPOINT,
     LEADER_EPOCH_CHECKPOINT, LOG_START_CHECKPOINT, META_PROPERTIES, PARTITION_METADATA,
     RECOVERY_POINT_CHECKPOINT, SAFE_ENDS, SegmentFileName,
 };
@@ -145,6 +145,7 @@ impl Subject {
         Some(match name {
             LEADER_EPOCH_CHECKPOINT => Subject::Small(SmallFile::LeaderEpochs),
             PARTITION_METADATA => Subject::Small(SmallFile::PartitionMetadata),
+            GAPS => Subject::Small(SmallFile::Gaps),
             RECOVERY_POINT_CHECKPOINT
             | LOG_START_CHECKPOINT
             | HIGH_WATERMARK_CHECKPOINT

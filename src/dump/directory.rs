@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use ottla_broker::controller::inspect::{DIRECTORY as METADATA_DIRECTORY, MetadataFile};
 use ottla_broker::log::checkpoint_files::{PartitionOffset, parse_offsets, parse_partition_metadata};
 use ottla_broker::log::clean_shutdown::{self, CleanPartition};
+use ottla_broker::log::gaps::Gaps;
 use ottla_broker::log::leader_epochs::LeaderEpochs;
 use ottla_broker::log::safe_ends::{self, PartitionEnds, PartitionKey};
 use ottla_broker::log::segment_names::{
-    CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, DirectoryName, FileKind, FileStage, LEADER_EPOCH_CHECKPOINT,
+    CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, DirectoryName, FileKind, FileStage, GAPS, LEADER_EPOCH_CHECKPOINT,
     PARTITION_METADATA, SAFE_ENDS, SegmentFileName,
 };
 use ottla_protocol::types::{Offset, PartitionIndex, TopicId};
@@ -185,7 +186,9 @@ fn compacted(report: &Report<'_>, directory: &Path, around: &Surroundings) -> Co
         return Compacted::Anywhere;
     }
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    Compacted::UpTo(around.cleaned_up_to(name).unwrap_or(Offset(0)))
+    let cleaned = around.cleaned_up_to(name).unwrap_or(Offset(0));
+    let gaps = read_whole(&directory.join(GAPS)).ok().and_then(|bytes| Gaps::parse(&bytes).ok());
+    Compacted::UpTo(cleaned.max(gaps.unwrap_or(Gaps::NONE).end()))
 }
 
 fn dump_partition(

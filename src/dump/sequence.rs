@@ -6,7 +6,7 @@ use ottla_protocol::types::{LeaderEpoch, Offset};
 /// Where offsets may be missing, since compaction removes records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compacted {
-    /// Kafka's cleaner has been up to there; 0 if it never was.
+    /// It has been up to there, or may have been; 0 if it never was.
     UpTo(Offset),
     /// Anywhere.
     Anywhere,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ottla_broker::log::checkpoint_files::{MetaProperties, parse_offsets, parse_partition_metadata};
 use ottla_broker::log::clean_shutdown::{self, CleanPartition};
+use ottla_broker::log::gaps::Gaps;
 use ottla_broker::log::leader_epochs::LeaderEpochs;
 use ottla_broker::log::producer_snapshot::{EarlierBatches, SnapshotEntry, decode_earlier, decode_snapshot};
 use ottla_broker::log::producer_state::RetainedBatch;
@@ -27,6 +28,7 @@ pub(super) enum SmallFile {
     ProducerWindow(Offset),
     LeaderEpochs,
     PartitionMetadata,
+    Gaps,
     OffsetCheckpoint,
     MetaProperties,
     SafeEnds,
@@ -90,6 +92,11 @@ fn read(kind: SmallFile, bytes: &[u8], lines: &mut Vec<Line>) -> Result<(), Stri
         SmallFile::PartitionMetadata => {
             let topic_id = parse_partition_metadata(bytes).map_err(|error| error.to_string())?;
             lines.push(Line::new("entry").with("version", 0i32).with("topicId", topic_id.to_string()));
+            Ok(())
+        }
+        SmallFile::Gaps => {
+            let gaps = Gaps::parse(bytes).map_err(|error| error.to_string())?;
+            lines.push(Line::new("entry").with("gapsBefore", gaps.end().0));
             Ok(())
         }
         SmallFile::OffsetCheckpoint => {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::api::fetch::{
-    FetchRequest, FetchResponse, FetchResponseDivergingEpoch, FetchResponseLeader, FetchResponseNodeEndpoint,
-    FetchResponsePartition, FetchResponseTopic,
+    FetchRequest, FetchResponse, FetchResponseAbortedTransaction, FetchResponseDivergingEpoch,
+    FetchResponseLeader, FetchResponseNodeEndpoint, FetchResponsePartition, FetchResponseTopic,
 };
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::frame::RequestHeader;
@@ -22,6 +22,7 @@ use ottla_runtime::FileRange;
 use super::{ConnectionContext, Handlers, Reply, decode, encode, encode_with_files};
 use crate::log::ends::UpperBound;
 use crate::log::reader::{self, ReadError, ReadRequest};
+use crate::log::transaction_index::AbortedTransaction;
 use crate::network::{AnsweredEnds, FetchPartition, SessionRequest, TopicRef};
 use crate::replication::{Partition, PartitionState, Subscription, storage_error};
 
@@ -48,6 +49,8 @@ struct Found {
     /// The leader epoch, where the client seems not to know it.
     newer_epoch: Option<LeaderEpoch>,
     records: Option<reader::Records>,
+    /// The aborted transactions among them, for those who read committed ones.
+    aborted: Vec<AbortedTransaction>,
 }
 
 impl Found {
@@ -291,7 +294,6 @@ impl Handlers {
             max_bytes: bytes_max.map_or(0, |(own, all)| own.min(all.saturating_sub(total))),
             at_least_one_batch: total == 0,
             bound: limits.bound,
-            hint: None,
         };
         match reader::read(&log, &request).await {
             // Only where there is something to read, as in Kafka.
@@ -306,6 +308,7 @@ impl Handlers {
                     high_watermark: slice.ends.high_watermark.offset.0,
                     last_stable_offset: slice.ends.last_stable_offset.offset.0,
                     log_start: slice.ends.log_start.0,
+                    aborted: slice.aborted,
                     records: Some(slice.records),
                     ..Found::default()
                 }
@@ -443,6 +446,11 @@ impl Entry {
         files: &mut Vec<Vec<FileRange>>,
     ) -> FetchResponsePartition {
         let is_unknown = self.partition.is_err();
+        let aborted = self.found.aborted.iter().map(|aborted| FetchResponseAbortedTransaction {
+            producer_id: aborted.producer_id.0,
+            first_offset: aborted.first_offset.0,
+        });
+        let aborted = aborted.collect();
         let records = match self.found.records {
             None | Some(reader::Records::Empty) => Records::EMPTY,
             Some(reader::Records::Bytes(bytes)) => Records::Bytes(bytes),
@@ -464,7 +472,7 @@ impl Entry {
             current_leader: self.found.newer_epoch.map_or_else(FetchResponseLeader::default, |epoch| {
                 FetchResponseLeader { leader_id: node.0, leader_epoch: epoch.0 }
             }),
-            aborted_transactions: (is_unknown || read_committed).then(Vec::new),
+            aborted_transactions: (is_unknown || read_committed).then_some(aborted),
             records,
             ..FetchResponsePartition::default()
         }

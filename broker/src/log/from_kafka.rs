@@ -2,25 +2,34 @@
 //! served. Nothing is changed, and only headers are read.
 //!
 //! Kafka's recovery point is an offset. Recovery here begins from a place in a file, so the batch headers before it are
-//! followed from the last one that the offset index knows.
+//! followed from the last one that the offset index knows. Kafka may have compacted all that it wrote, whatever the
+//! topic's policy says now, so all of that may have gaps.
+//!
+//! Transactions are a matter of what Kafka knows beside the log. Those that were aborted stand in transaction indexes,
+//! which are served as they are and so have to be whole: nothing of a transaction may lie behind the recovery point.
+//! Those that are open stand in the last producer snapshot, or begin behind it; nothing here could end them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use ottla_protocol::record::BatchError;
-use ottla_protocol::types::{LeaderEpoch, Offset, TopicId};
+use ottla_protocol::record::{BatchError, BatchHeader};
+use ottla_protocol::types::{LeaderEpoch, Offset, ProducerId, TopicId};
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef};
 
 use super::checkpoint_files::parse_partition_metadata;
+use super::gaps::Gaps;
 use super::header_cursor::{Found, HeaderCursor, NoHeader};
 use super::leader_epochs::LeaderEpochs;
 use super::offset_index::OffsetIndexView;
+use super::producer_snapshot::decode_snapshot;
 use super::safe_ends::PartitionEnds;
 use super::segment_names::{
     FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName,
 };
+use super::transaction_index::{self, TransactionIndexError};
 
 /// What Kafka's checkpoints say of a log, and the metadata.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +39,6 @@ pub(crate) struct Expected {
     pub(crate) recovery_point: Offset,
     /// Where the log begins, if not with its first segment.
     pub(crate) log_start: Offset,
-    /// Whether every header is to be followed, because compaction may have left gaps.
-    pub(crate) look_for_gaps: bool,
 }
 
 /// A log that can be taken over.
@@ -39,6 +46,8 @@ pub(crate) struct Expected {
 pub(crate) struct KafkaLog {
     /// For the checkpoint that recovery begins from.
     pub(crate) ends: PartitionEnds,
+    /// Where it may have gaps, if it can have any.
+    pub(crate) gaps: Option<Gaps>,
     /// The highest leader epoch that it knows, −1 if none.
     pub(crate) leader_epoch_max: LeaderEpoch,
     pub(crate) segment_count: usize,
@@ -65,9 +74,17 @@ pub(crate) enum LogObjection {
     #[error("it ends at offset {found}, and Kafka's checkpoint says that offset {expected} is on disk")]
     Shortened { found: Offset, expected: Offset },
     #[error(
-        "there are no records between offset {0} and {1}: compaction took them, and logs with gaps are not served yet"
+        "producer {producer_id} has a transaction open since offset {first_offset}, and nothing here could end it yet; start Kafka once more, wait until it has ended (transaction.timeout.ms at the latest), and stop it"
     )]
-    Gap(Offset, Offset),
+    OpenTransaction { producer_id: ProducerId, first_offset: Offset },
+    #[error(
+        "offset {0} belongs to a transaction and lies behind what Kafka's checkpoint says is on disk; start Kafka once more, so that it recovers its logs, and stop it"
+    )]
+    TransactionNotSynced(Offset),
+    #[error(
+        "{file}: {reason}, so nobody can tell which transactions were aborted; remove the file, start Kafka once more, so that it makes a new one, and stop it"
+    )]
+    TransactionIndex { file: String, reason: TransactionIndexError },
 }
 
 /// Looks at the log in `directory`. Nothing if there is no such directory, or no segment in it.
@@ -130,13 +147,9 @@ impl Look<'_> {
 
     async fn look(&self, segments: &[Offset], names: &[String]) -> Result<KafkaLog, LogObjection> {
         let mut bytes = 0;
-        let mut behind: Option<Offset> = None;
         for base in segments {
             let (file, size) = self.open(*base).await?;
             self.check_format(&file, *base, size).await?;
-            if self.expected.look_for_gaps {
-                behind = Some(self.follow_all(&file, *base, size, behind).await?);
-            }
             bytes += size;
         }
         let epochs = match names.iter().any(|name| name == LEADER_EPOCH_CHECKPOINT) {
@@ -144,9 +157,103 @@ impl Look<'_> {
             false => LeaderEpochs::default(),
         };
         let ends = self.safe_end(segments, &epochs).await?;
+        self.check_transactions(segments, names, ends.safe_end).await?;
+        self.check_transaction_indexes(names, ends.safe_end).await?;
         let newest = epochs.latest().map_or(LeaderEpoch::UNKNOWN, |entry| entry.epoch);
         let leader_epoch_max = newest.max(ends.leader_epoch);
-        Ok(KafkaLog { ends, leader_epoch_max, segment_count: segments.len(), bytes })
+        let gaps = self.gaps(segments, ends.safe_end);
+        Ok(KafkaLog { ends, gaps, leader_epoch_max, segment_count: segments.len(), bytes })
+    }
+
+    /// The last segment was never compacted, and nothing has been that no sync has covered.
+    fn gaps(&self, segments: &[Offset], safe_end: Offset) -> Option<Gaps> {
+        let (first, last) = segments.first().zip(segments.last())?;
+        Some(safe_end.max(*last)).filter(|end| first < end).map(Gaps::up_to)
+    }
+
+    /// Whether every transaction has ended, as far as the log goes.
+    async fn check_transactions(
+        &self,
+        segments: &[Offset],
+        names: &[String],
+        safe_end: Offset,
+    ) -> Result<(), LogObjection> {
+        let (from, mut open) = self.newest_snapshot(names, safe_end).await?;
+        let holds = segments.partition_point(|base| *base <= from).saturating_sub(1);
+        for base in segments.iter().skip(holds) {
+            let (file, size) = self.open(*base).await?;
+            let mut cursor = HeaderCursor::new(&file, size);
+            let mut position = self.indexed_before(*base, from, size).await.unwrap_or(0);
+            while position < size {
+                let found = match cursor.at(position).await {
+                    Ok(found) => found,
+                    Err(NoHeader::Io(error)) => return Err(failed(&self.path(*base))(error)),
+                    // Recovery or a reader finds what is wrong there.
+                    Err(NoHeader::Bad(_)) => break,
+                };
+                position = found.end_position();
+                let BatchHeader { base_offset, producer_id, attributes, .. } = found.header;
+                if base_offset < from || !attributes.is_transactional() {
+                    continue;
+                }
+                if safe_end <= base_offset {
+                    return Err(LogObjection::TransactionNotSynced(base_offset));
+                }
+                match attributes.is_control() {
+                    true => drop(open.remove(&producer_id)),
+                    false => drop(open.entry(producer_id).or_insert(base_offset)),
+                }
+            }
+        }
+        match open.into_iter().min_by_key(|(_, first_offset)| *first_offset) {
+            Some((producer_id, first_offset)) => {
+                Err(LogObjection::OpenTransaction { producer_id, first_offset })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Where the newest producer snapshot that can be read was taken, and the transactions that were open then.
+    async fn newest_snapshot(
+        &self,
+        names: &[String],
+        safe_end: Offset,
+    ) -> Result<(Offset, BTreeMap<ProducerId, Offset>), LogObjection> {
+        let files = names.iter().filter_map(|name| SegmentFileName::parse(name));
+        let mut snapshots: Vec<SegmentFileName> = files
+            .filter(|file| (file.kind, file.stage) == (FileKind::ProducerSnapshot, FileStage::Live))
+            .filter(|file| file.base_offset <= safe_end)
+            .collect();
+        snapshots.sort_unstable();
+        for file in snapshots.into_iter().rev() {
+            if let Ok(producers) = decode_snapshot(&self.read(&file.to_string()).await?) {
+                let open = producers
+                    .into_iter()
+                    .filter_map(|producer| Some((producer.producer_id, producer.current_txn_first_offset?)));
+                return Ok((file.base_offset, open.collect()));
+            }
+        }
+        Ok((Offset(0), BTreeMap::new()))
+    }
+
+    /// Whether the transaction indexes can be served.
+    async fn check_transaction_indexes(
+        &self,
+        names: &[String],
+        safe_end: Offset,
+    ) -> Result<(), LogObjection> {
+        for name in names {
+            match SegmentFileName::parse(name) {
+                Some(file) if (file.kind, file.stage) == (FileKind::TransactionIndex, FileStage::Live) => {}
+                _ => continue,
+            }
+            let aborted = transaction_index::parse(&self.read(name).await?)
+                .map_err(|reason| LogObjection::TransactionIndex { file: name.clone(), reason })?;
+            if let Some(last) = aborted.last().filter(|last| safe_end <= last.last_offset) {
+                return Err(LogObjection::TransactionNotSynced(last.last_offset));
+            }
+        }
+        Ok(())
     }
 
     async fn check_format(&self, file: &FileRef, base: Offset, size: u64) -> Result<(), LogObjection> {
@@ -162,28 +269,6 @@ impl Look<'_> {
         }
     }
 
-    /// Follows all headers of a segment, which have to leave no gap, as far as a sync has covered it.
-    async fn follow_all(
-        &self,
-        file: &FileRef,
-        base: Offset,
-        size: u64,
-        behind: Option<Offset>,
-    ) -> Result<Offset, LogObjection> {
-        let mut cursor = HeaderCursor::new(file, size);
-        let (mut position, mut next) = (0, behind);
-        while position < size && next.is_none_or(|next| next < self.expected.recovery_point) {
-            let Found { header, .. } = self.header(&mut cursor, base, position).await?;
-            let due = next.unwrap_or(header.base_offset);
-            if header.base_offset != due {
-                return Err(LogObjection::Gap(due, header.base_offset));
-            }
-            position += header.total_size() as u64;
-            next = Some(header.next_offset());
-        }
-        Ok(next.unwrap_or(base))
-    }
-
     /// Where the recovery point lies.
     async fn safe_end(
         &self,
@@ -195,7 +280,11 @@ impl Look<'_> {
         let holds = segments.partition_point(|base| *base <= point).saturating_sub(1);
         let base = *segments.get(holds).expect("the first begins at or before the recovery point");
         let (file, size) = self.open(base).await?;
-        let reached = self.follow_to(&file, base, size, point).await?;
+        let mut reached = self.follow_to(&file, base, size, point).await?;
+        if reached.offset < point && holds + 1 < segments.len() {
+            // Compaction took what was there.
+            reached.offset = point;
+        }
         if reached.offset < point {
             return Err(LogObjection::Shortened { found: reached.offset, expected: point });
         }
@@ -235,6 +324,10 @@ impl Look<'_> {
         }
         while reached.place < size && reached.offset < point {
             let Found { header, .. } = self.header(&mut cursor, base, reached.place).await?;
+            if point <= header.base_offset {
+                reached.offset = point;
+                break;
+            }
             reached = Reached {
                 place: reached.place + header.total_size() as u64,
                 offset: header.next_offset(),

@@ -5,7 +5,7 @@
 //! lies behind the last entry is looked at by its headers. Only the batch that has the answer is decompressed.
 
 use bytes::Bytes;
-use ottla_protocol::record::{Batch, RecordsError};
+use ottla_protocol::record::{Batch, BatchHeader, RecordsError};
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::disk::FileWait as _;
 
@@ -64,7 +64,8 @@ pub async fn offset_for_timestamp(
         // Everything not before `timestamp` lies behind the last entry that is.
         let entry = segment.floor_of_time(timestamp.saturating_sub(1));
         let mut position = lookup.position_of(&reading, entry.map(|entry| entry.offset)).await?;
-        while let Some(found) = lookup.next_batch(&reading, position, |max| timestamp <= max).await? {
+        let may_have_it = |header: &BatchHeader| timestamp <= header.max_timestamp;
+        while let Some(found) = lookup.next_batch(&reading, position, may_have_it).await? {
             position = found.end_position();
             if let Some(record) = lookup.first_record(&found, timestamp).await? {
                 return Ok(Some(record));
@@ -142,7 +143,7 @@ impl<'a> Lookup<'a> {
         }
         let view = self.log.view();
         let behind = view.segment_of(segment.base()).and_then(|(_, behind)| behind);
-        Ok(Some(Reading::begin(self.log, segment, behind, self.bound, self.log.ends()).await?))
+        Ok(Some(Reading::begin(self.log, segment, (behind, view.gaps()), self.bound, self.log.ends()).await?))
     }
 
     /// The largest timestamp of a segment, not bounded: the last offset of the first batch that carries it.
@@ -163,7 +164,9 @@ impl<'a> Lookup<'a> {
         }
         let mut position = self.position_of(reading, largest.map(|largest| largest.offset)).await?;
         let known = |largest: Option<TimestampOffset>| largest.map_or(-1, |largest| largest.timestamp);
-        while let Some(found) = self.next_batch(reading, position, |max| known(largest) < max).await? {
+        while let Some(found) =
+            self.next_batch(reading, position, |header| known(largest) < header.max_timestamp).await?
+        {
             let (timestamp, offset) = (found.header.max_timestamp, found.header.last_offset());
             largest = Some(TimestampOffset { timestamp, offset });
             position = found.end_position();
@@ -180,13 +183,16 @@ impl<'a> Lookup<'a> {
         let is_readable = |largest: &TimestampOffset| {
             self.log_start <= largest.offset && largest.offset < self.bound.offset
         };
-        if largest.is_none_or(|largest| is_readable(&largest)) {
+        // Compaction leaves batches without records, which keep their timestamps.
+        let may_be_empty = reading.segment().base() < self.log.view().gaps().end();
+        if largest.is_none_or(|largest| is_readable(&largest) && !may_be_empty) {
             return Ok(largest);
         }
         let (mut largest, mut position) = (None::<TimestampOffset>, 0);
         loop {
             let known = largest.map_or(-1, |largest| largest.timestamp);
-            let Some(found) = self.next_batch(reading, position, |max| known < max).await? else {
+            let is_later = |header: &BatchHeader| known < header.max_timestamp && 0 < header.record_count;
+            let Some(found) = self.next_batch(reading, position, is_later).await? else {
                 return Ok(largest);
             };
             position = found.end_position();
@@ -202,7 +208,7 @@ impl<'a> Lookup<'a> {
             return Ok(false);
         }
         let position = self.position_of(reading, Some(entry.offset)).await?;
-        let found = self.next_batch(reading, position, |_| true).await?;
+        let found = self.next_batch(reading, position, |_: &BatchHeader| true).await?;
         Ok(found.is_some_and(|found| {
             found.header.max_timestamp == entry.timestamp && found.header.last_offset() == entry.offset
         }))
@@ -212,17 +218,19 @@ impl<'a> Lookup<'a> {
     async fn position_of(&self, reading: &Reading<'_>, offset: Option<Offset>) -> Result<u64, LookupError> {
         let segment = reading.segment();
         match offset.filter(|offset| segment.base() <= *offset && *offset < self.bound.offset) {
-            Some(offset) if offset < reading.end_offset() => Ok(reading.find(offset, None).await?.position),
+            Some(offset) if offset < reading.end_offset() => {
+                Ok(reading.find(offset).await?.map_or(0, |found| found.position))
+            }
             Some(_) | None => Ok(0),
         }
     }
 
-    /// The first batch at or behind `position` with such a largest timestamp.
+    /// The first batch at or behind `position` with such a header.
     async fn next_batch(
         &self,
         reading: &Reading<'_>,
         mut position: u64,
-        is_wanted: impl Fn(i64) -> bool,
+        is_wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, LookupError> {
         let mut cursor = HeaderCursor::of_segment(reading.segment(), reading.file(), reading.end_position());
         while position < reading.end_position() {
@@ -233,7 +241,7 @@ impl<'a> Lookup<'a> {
                 }
                 Err(NoHeader::Io(error)) => return Err(io_error(self.log, "read", error).into()),
             };
-            if is_wanted(found.header.max_timestamp) {
+            if is_wanted(&found.header) {
                 return Ok(Some(found));
             }
             position = found.end_position();
@@ -256,13 +264,7 @@ impl<'a> Lookup<'a> {
         offset: Offset,
         timestamp: i64,
     ) -> Result<Option<FoundRecord>, LookupError> {
-        let request = ReadRequest {
-            from: offset,
-            max_bytes: 0,
-            at_least_one_batch: true,
-            bound: self.upper,
-            hint: None,
-        };
+        let request = ReadRequest { from: offset, max_bytes: 0, at_least_one_batch: true, bound: self.upper };
         let mut bytes = match read(self.log, &request).await?.records {
             Records::Empty => return Ok(None),
             Records::Bytes(bytes) => bytes,

@@ -1,10 +1,11 @@
 //! The log: what a partition keeps on disk, and the decisions about it.
 //!
 //! Decisions: `batch_validation`, `checkpoint_files`, `clean_shutdown`, `clock_watch`, `disk_state`, `durability`,
-//! `effect`, `ends`, `flusher`, `frames`, `leader_epochs`, `offset_index`, `partition_log`, `producer_snapshot`,
+//! `effect`, `ends`, `flusher`, `frames`, `gaps`, `leader_epochs`, `offset_index`, `partition_log`, `producer_snapshot`,
 //! `producer_state`, `retention`, `rolling`, `safe_ends`, `segment_indexes`, `segment_names`, `sleeping`, `time_index`,
 //! `transaction_index`, `verified`, `verify`, `write_queue`. The others carry them out, or read for those who ask.
 
+mod aborted;
 pub mod batch_validation;
 pub mod checkpoint_files;
 pub mod clean_shutdown;
@@ -18,6 +19,7 @@ pub mod flusher;
 pub mod flusher_task;
 mod frames;
 pub(crate) mod from_kafka;
+pub mod gaps;
 mod header_cursor;
 mod index_loader;
 mod index_writer;

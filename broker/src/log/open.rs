@@ -7,6 +7,7 @@ mod epochs;
 mod indexes;
 mod producers;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,13 +19,15 @@ use tracing::warn;
 use self::indexes::ActiveIndexes;
 use super::effect::{SegmentSummary, StorageFailure};
 use super::files::{LogContext, LogFiles};
+use super::gaps::Gaps;
 use super::header_cursor::{HeaderCursor, NoHeader};
 use super::leader_epochs::LeaderEpochs;
 use super::partition_log::{Opened, PartitionLog};
 use super::producer_state::ProducerState;
-use super::recovery::{Listing, RecoverError, failed, recover};
+use super::recovery::{self, Listing, RecoverError, failed, recover};
 use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
+use super::segment_names::FileKind;
 use super::sleeping::SleepingLog;
 use super::view::{LogView, PublishedLog};
 use crate::config::TopicConfig;
@@ -62,7 +65,7 @@ pub async fn open(
 ) -> Result<OpenLog, RecoverError> {
     let mut opening = Opening::new(context, place, &config);
     if sleeping.segment_count == 0 {
-        return Ok(opening.finish(now, config, sleeping, Parts::default()));
+        return Ok(opening.finish(now, config, sleeping, Parts::of(Vec::new(), Gaps::NONE)));
     }
     let mut log = sleeping.clone();
     if log.damage.is_none() && !opening.is_as(&log).await? {
@@ -74,15 +77,30 @@ pub async fn open(
 }
 
 /// What was read.
-#[derive(Default)]
 struct Parts {
     segments: Vec<Arc<Segment>>,
+    gaps: Gaps,
     active: Option<ActiveIndexes>,
     first_timestamp: Option<i64>,
     producers: ProducerState,
     snapshot: Option<Offset>,
     epochs: LeaderEpochs,
     epochs_are_dirty: bool,
+}
+
+impl Parts {
+    fn of(segments: Vec<Arc<Segment>>, gaps: Gaps) -> Parts {
+        Parts {
+            segments,
+            gaps,
+            active: None,
+            first_timestamp: None,
+            producers: ProducerState::default(),
+            snapshot: None,
+            epochs: LeaderEpochs::default(),
+            epochs_are_dirty: false,
+        }
+    }
 }
 
 /// One log's opening.
@@ -119,10 +137,8 @@ impl<'a> Opening<'a> {
 
     async fn parts(&mut self, log: &SleepingLog, now: MonotonicTime) -> Result<Parts, RecoverError> {
         self.list().await?;
-        let bases = self.listing.segments.iter();
-        let segments: Vec<Arc<Segment>> =
-            bases.map(|base| Arc::new(Segment::existing(Arc::clone(&self.directory), *base))).collect();
-        let mut parts = Parts { segments, ..Parts::default() };
+        let gaps = recovery::gaps(&self.context.disk, &self.directory, &self.listing).await?;
+        let mut parts = Parts::of(self.segments(), gaps);
         let Some(active) = parts.segments.last().filter(|_| log.damage.is_none()).cloned() else {
             return Ok(parts);
         };
@@ -142,8 +158,18 @@ impl<'a> Opening<'a> {
         Ok(parts)
     }
 
+    fn segments(&self) -> Vec<Arc<Segment>> {
+        let indexed = self.listing.beside.iter().filter(|file| file.kind == FileKind::TransactionIndex);
+        let with_aborted: BTreeSet<Offset> = indexed.map(|file| file.base_offset).collect();
+        let segment = |base: &Offset| {
+            let segment = Segment::existing(Arc::clone(&self.directory), *base);
+            Arc::new(if with_aborted.contains(base) { segment.with_aborted() } else { segment })
+        };
+        self.listing.segments.iter().map(segment).collect()
+    }
+
     async fn open_for_writing(&self, segment: &Segment) -> Result<(FileRef, u64), StorageFailure> {
-        let path = segment.path(super::segment_names::FileKind::Log);
+        let path = segment.path(FileKind::Log);
         let opened = self.context.disk.open_wait(&path, OpenMode::Write).await;
         let file = opened.map_err(|error| failed("open", &path, &error))?;
         let size = file.len_wait().await.map_err(|error| failed("look at", &path, &error))?;
@@ -157,10 +183,10 @@ impl<'a> Opening<'a> {
         log: &SleepingLog,
         parts: Parts,
     ) -> OpenLog {
-        let Parts { segments, active, first_timestamp, producers, snapshot, epochs, epochs_are_dirty } =
+        let Parts { segments, gaps, active, first_timestamp, producers, snapshot, epochs, epochs_are_dirty } =
             parts;
         let summaries = summaries(&segments, log, active.as_ref());
-        let view = LogView::new(segments);
+        let view = LogView::new(segments, gaps);
         let opened = Opened {
             config,
             log: log.clone(),

@@ -238,6 +238,24 @@ impl ProducerState {
         self.apply(now, batch, base_offset, timestamp);
     }
 
+    /// Notes the marker of a transaction's end that is in the log. It may bear a newer epoch than the transaction did.
+    pub fn replay_marker(&mut self, now: MonotonicTime, marker: &BatchIdentity, timestamp: i64) {
+        if !marker.is_idempotent() {
+            return;
+        }
+        let (id, epoch) = (marker.producer_id, marker.producer_epoch);
+        let producer = self.producers.entry(id).or_insert_with(|| Box::new(Producer::new(epoch)));
+        if producer.epoch != epoch {
+            producer.epoch = epoch;
+            producer.batches.clear();
+        }
+        producer.last_timestamp = timestamp;
+        producer.idle_since_ms = millis(now);
+        if let Some(first) = producer.current_txn_first_offset.take() {
+            self.open_transactions.remove(&(first, id));
+        }
+    }
+
     /// What lies before `end` is written and stays.
     pub fn on_written(&mut self, end: Offset) {
         while self.unwritten.front().is_some_and(|undo| undo.base_offset < end) {

@@ -14,11 +14,14 @@ use ottla_runtime::disk::{FileWait as _, Residency};
 use ottla_runtime::{FileRange, FileRef};
 use tracing::error;
 
+use super::aborted::aborted_among;
 use super::ends::{EndPlace, PublishedEnds, UpperBound};
+use super::gaps::Gaps;
 use super::header_cursor::{Found, HeaderCursor, NoHeader};
 use super::index_loader;
 use super::segment::Segment;
-use super::verify::{BadBatch, Checked, check_batches};
+use super::transaction_index::AbortedTransaction;
+use super::verify::{BadBatch, Checked, Due, check_batches};
 use super::view::PublishedLog;
 use crate::metrics::table::DAMAGE_FOUND;
 
@@ -33,8 +36,6 @@ pub struct ReadRequest {
     pub at_least_one_batch: bool,
     /// Up to where.
     pub bound: UpperBound,
-    /// Where an earlier read said that it would go on ([`Slice::next`]); used if `from` is its offset.
-    pub hint: Option<EndPlace>,
 }
 
 /// What was read.
@@ -45,7 +46,9 @@ pub struct Slice {
     /// The size of the first batch that could be served, 0 if there is none: it may be larger than `max_bytes`.
     pub first_batch_bytes: u64,
     /// Where the next read goes on.
-    pub next: EndPlace,
+    pub next_offset: Offset,
+    /// The aborted transactions that have records among these, by first offset; none unless committed ones were asked for.
+    pub aborted: Vec<AbortedTransaction>,
     /// The log's ends, as they were before the records were looked for.
     pub ends: PublishedEnds,
     /// Damage that this read found, for the log's owner: pass it on as `LogEvent::Damaged`.
@@ -119,7 +122,8 @@ pub enum ReadError {
 /// Pieces smaller than this are cheaper copied than sent from the file.
 const COPY_BYTES_MAX: u64 = 16 * 1024;
 
-/// Reads from a log. The errors are those of the batch at `from`; behind it, what can be served is.
+/// Reads from a log. The errors are those of the batch at `from`, or of the first behind it if compaction took what was
+/// there; behind it, what can be served is.
 pub async fn read(log: &PublishedLog, request: &ReadRequest) -> Result<Slice, ReadError> {
     let ends = log.ends();
     let from = request.from;
@@ -133,24 +137,43 @@ pub async fn read(log: &PublishedLog, request: &ReadRequest) -> Result<Slice, Re
         }
         bound = damage;
     }
-    if bound.offset <= from {
-        let next = EndPlace { offset: from, ..bound };
-        return Ok(Slice { records: Records::Empty, first_batch_bytes: 0, next, ends, damage: None });
-    }
     let view = log.view();
-    // Retention may have taken the segment since the ends were read.
-    let Some((segment, behind)) = view.segment_of(from) else {
-        return Err(out_of_range(from, &log.ends()));
-    };
-    let reading = Reading::begin(log, segment, behind, bound, ends).await?;
-    let first = reading.find(from, request.hint).await?;
-    let first_batch_bytes = first.header.total_size() as u64;
-    if request.max_bytes < first_batch_bytes && !request.at_least_one_batch {
-        let next = EndPlace { offset: from, base: segment.base(), position: first.position };
-        return Ok(Slice { records: Records::Empty, first_batch_bytes, next, ends, damage: None });
+    let mut due = from;
+    while due < bound.offset {
+        // Retention may have taken the segment since the ends were read.
+        let Some((segment, behind)) = view.segment_of(due) else {
+            return Err(out_of_range(from, &log.ends()));
+        };
+        let reading = Reading::begin(log, segment, (behind, view.gaps()), bound, ends).await?;
+        let Some(first) = reading.find(due).await? else {
+            due = reading.end_offset();
+            continue;
+        };
+        let first_batch_bytes = first.header.total_size() as u64;
+        if request.max_bytes < first_batch_bytes && !request.at_least_one_batch {
+            return Ok(Slice { first_batch_bytes, ..Slice::nothing(from, ends) });
+        }
+        let cut = reading.cut(&first, request.max_bytes).await?;
+        let mut slice = reading.take(&first, due, cut).await?;
+        if request.bound == UpperBound::LastStableOffset {
+            slice.aborted = aborted_among(log, &view, from, slice.next_offset).await?;
+        }
+        return Ok(slice);
     }
-    let cut = reading.cut(&first, request.max_bytes).await?;
-    reading.take(&first, from, cut).await
+    Ok(Slice::nothing(from, ends))
+}
+
+impl Slice {
+    fn nothing(from: Offset, ends: PublishedEnds) -> Slice {
+        Slice {
+            records: Records::Empty,
+            first_batch_bytes: 0,
+            next_offset: from,
+            aborted: Vec::new(),
+            ends,
+            damage: None,
+        }
+    }
 }
 
 /// Where a read goes on: the offset behind what it serves, and the position in its segment.
@@ -170,14 +193,16 @@ pub(super) struct Reading<'a> {
     end: Cut,
     /// Whether that is the end of a sealed segment.
     is_whole: bool,
+    gaps: Gaps,
 }
 
 impl<'a> Reading<'a> {
-    /// `behind` is the base of the segment that follows. `bound` lies behind this segment's base.
+    /// `behind` is the base of the segment that follows; beside it the gaps that are legal in the log. `bound` lies
+    /// behind this segment's base.
     pub(super) async fn begin(
         log: &'a PublishedLog,
         segment: &'a Segment,
-        behind: Option<Offset>,
+        (behind, gaps): (Option<Offset>, Gaps),
         bound: EndPlace,
         ends: PublishedEnds,
     ) -> Result<Reading<'a>, ReadError> {
@@ -192,7 +217,7 @@ impl<'a> Reading<'a> {
         };
         let loaded = index_loader::load(&log.disk, segment, end.position, end.next_offset).await;
         loaded.map_err(|error| io_error(log, "read the indexes", error))?;
-        Ok(Reading { log, segment, file, ends, end, is_whole })
+        Ok(Reading { log, segment, file, ends, end, is_whole, gaps })
     }
 
     pub(super) fn segment(&self) -> &Segment {
@@ -223,39 +248,33 @@ impl<'a> Reading<'a> {
         corrupt(self.log, self.place(Offset::UNKNOWN, position), reason, false)
     }
 
-    /// The batch that holds `from`.
-    pub(super) async fn find(&self, from: Offset, hint: Option<EndPlace>) -> Result<Found, ReadError> {
+    /// The batch that holds `from`, or the first behind it if compaction took that one. Nothing if it took all from there
+    /// to the segment's end.
+    pub(super) async fn find(&self, from: Offset) -> Result<Option<Found>, ReadError> {
         let mut cursor = HeaderCursor::of_segment(self.segment, &self.file, self.end.position);
-        let hint = hint.filter(|hint| {
-            (hint.offset, hint.base) == (from, self.segment.base()) && hint.position < self.end.position
-        });
-        let floor = match hint {
-            Some(hint) => hint.position,
-            None => self.floor(&mut cursor, from).await?,
-        };
-        let mut expected = if hint.is_some() { Some(from) } else { None };
-        let mut position = floor;
-        loop {
-            if self.end.position <= position {
-                // The segment ends before its end: what should be there is gone.
-                let missing = expected.unwrap_or(self.segment.base());
-                let reason = format!("the segment ends there, but should reach {}", self.end.next_offset);
-                return Err(self.damage(missing, position, reason));
-            }
+        let mut position = self.floor(&mut cursor, from).await?;
+        let mut expected = (position == 0).then(|| self.segment.base());
+        while position < self.end.position {
             let found = self.header(&mut cursor, position, expected.unwrap_or(from)).await?;
-            let is_in_sequence = expected.is_none_or(|expected| found.header.base_offset == expected);
-            let fits = found.end_position() <= self.end.position && found.header.base_offset <= from;
-            if !is_in_sequence || !fits {
-                let reason =
-                    format!("a batch of {} bytes at {}", found.header.total_size(), found.header.base_offset);
+            let base = found.header.base_offset;
+            let is_in_sequence = expected.is_none_or(|expected| self.gaps.allow(expected, base));
+            if !is_in_sequence || self.end.position < found.end_position() {
+                let reason = format!("a batch of {} bytes at {base}", found.header.total_size());
                 return Err(self.damage(expected.unwrap_or(from), position, reason));
             }
             if from <= found.header.last_offset() {
-                return Ok(found);
+                return Ok(Some(found));
             }
             expected = Some(found.header.next_offset());
             position = found.end_position();
         }
+        let missing = expected.unwrap_or(self.segment.base());
+        if self.gaps.allow(missing, self.end.next_offset) {
+            return Ok(None);
+        }
+        // The segment ends before its end: what should be there is gone.
+        let reason = format!("the segment ends there, but should reach {}", self.end.next_offset);
+        Err(self.damage(missing, position, reason))
     }
 
     /// Where to begin to look for `from`. An index entry is believed if the batch that it points at is the one that it
@@ -298,7 +317,8 @@ impl<'a> Reading<'a> {
                 Err(NoHeader::Bad(_)) => break,
                 Err(NoHeader::Io(error)) => return Err(io_error(self.log, "read", error)),
             };
-            if limit < found.end_position() || found.header.base_offset != cut.next_offset {
+            let follows = self.gaps.allow(cut.next_offset, found.header.base_offset);
+            if limit < found.end_position() || !follows {
                 break;
             }
             cut = Cut { position: found.end_position(), next_offset: found.header.next_offset() };
@@ -334,7 +354,8 @@ impl<'a> Reading<'a> {
     }
 
     fn checked_slice(&self, first: &Found, from: Offset, bytes: Bytes, cut: Cut) -> Result<Slice, ReadError> {
-        let mut checked = check_batches(&bytes, first.position, from, true, |_| ());
+        let due = Due { offset: from, is_within: true, gaps: self.gaps };
+        let mut checked = check_batches(&bytes, first.position, due, |_| ());
         if let Some(stray) = self.first_of_another_epoch(&bytes, &checked, first.position) {
             checked = stray;
         }
@@ -372,7 +393,8 @@ impl<'a> Reading<'a> {
         Slice {
             records,
             first_batch_bytes: first.header.total_size() as u64,
-            next: self.place(cut.next_offset, cut.position),
+            next_offset: cut.next_offset,
+            aborted: Vec::new(),
             ends: self.ends,
             damage,
         }
@@ -419,7 +441,7 @@ pub(super) fn note_damage(log: &PublishedLog, place: EndPlace, reason: &str) -> 
     is_new
 }
 
-fn out_of_range(from: Offset, ends: &PublishedEnds) -> ReadError {
+pub(super) fn out_of_range(from: Offset, ends: &PublishedEnds) -> ReadError {
     ReadError::OutOfRange { from, log_start: ends.log_start, log_end: ends.log_end.offset }
 }
 

@@ -22,10 +22,11 @@ use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef};
 use tracing::{error, warn};
 
-pub(super) use self::directory::Listing;
+pub(super) use self::directory::{Listing, gaps};
 use self::scan::{Scan, ScanEnd};
 use super::effect::StorageFailure;
 use super::ends::EndPlace;
+use super::gaps::Gaps;
 use super::open::LogPlace;
 use super::safe_ends::PartitionEnds;
 use super::segment_names::{FileKind, SegmentFileName};
@@ -102,8 +103,9 @@ pub async fn recover(
         return Ok(Recovered::without_segments(place, safe, Vec::new()));
     };
     let unknown_files = listing.unknown.clone();
-    let mut recovery =
-        Recovery { disk, place, safe, segments: listing.segments.clone(), names_changed: false };
+    let gaps = gaps(disk, &place.directory, &listing).await?;
+    let segments = listing.segments.clone();
+    let mut recovery = Recovery { disk, place, safe, segments, gaps, names_changed: false };
     recovery.remove_leftovers(&listing).await;
     recovery.check_topic(&listing).await?;
     if recovery.segments.is_empty() {
@@ -139,6 +141,7 @@ struct Recovery<'a> {
     safe: Option<&'a PartitionEnds>,
     /// The base offsets of the segments, rising.
     segments: Vec<Offset>,
+    gaps: Gaps,
     /// Whether the directory has to be synced.
     names_changed: bool,
 }
@@ -257,7 +260,7 @@ impl Recovery<'_> {
     }
 
     /// Follows the batches from `position` of segment number `index` on, through all segments, as long as they are
-    /// good. The first has to begin at `expected`.
+    /// good. The first has to begin at `expected`, or behind a legal gap.
     async fn scan_from(
         &self,
         index: usize,
@@ -275,14 +278,15 @@ impl Recovery<'_> {
         };
         let mut from = position;
         for (number, base) in self.segments.iter().enumerate().skip(index) {
-            if number > index && *base != found.end.offset {
+            if number > index && !self.gaps.allow(found.end.offset, *base) {
                 let reason =
                     format!("segment {base} does not begin where the log ends, at {}", found.end.offset);
                 found.tail = Some(Tail { segments: self.segments_from(number), reason });
                 break;
             }
             let (file, size) = self.open(*base).await?;
-            let scan = self.scan(&file, *base, from..size, found.end.offset).await?;
+            let expected = if number > index { *base } else { found.end.offset };
+            let scan = self.scan(&file, *base, from..size, expected).await?;
             found.end = scan.place(*base);
             found.scanned.push(Scanned { file, range: from..scan.end_position });
             if scan.leader_epoch != LeaderEpoch::UNKNOWN {
@@ -308,8 +312,8 @@ impl Recovery<'_> {
         range: Range<u64>,
         expected: Offset,
     ) -> Result<Scan, RecoverError> {
-        let scan =
-            scan::scan(file, range, expected).await.map_err(|error| failed("read", file.path(), &error))?;
+        let scan = scan::scan(file, range, expected, self.gaps).await;
+        let scan = scan.map_err(|error| failed("read", file.path(), &error))?;
         if let ScanEnd::Bad(BadBatch::OldFormat { position, magic }) = scan.end {
             return Err(RecoverError::OldFormat { path: self.path(base, FileKind::Log), position, magic });
         }

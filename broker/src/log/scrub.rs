@@ -8,9 +8,10 @@ use ottla_protocol::types::Offset;
 use ottla_runtime::disk::FileWait as _;
 
 use super::ends::EndPlace;
+use super::gaps::Gaps;
 use super::reader::{ReadError, io_error, note_damage};
 use super::segment::Segment;
-use super::verify::{BadBatch, check_batches};
+use super::verify::{BadBatch, Due, check_batches};
 use super::view::PublishedLog;
 
 /// What a scrub did.
@@ -43,7 +44,8 @@ pub async fn scrub_step(
     };
     let from = if segment.base() == from.base { from } else { beginning(segment) };
     let next_base = view.segments().get(index + 1).map_or(Offset(i64::MAX), |next| next.base());
-    scrub_segment(log, segment, next_base, from, bytes_max).await
+    let piece = Piece { segment, next_base, from, gaps: view.gaps() };
+    scrub_segment(log, &piece, bytes_max).await
 }
 
 impl ScrubStep {
@@ -54,13 +56,21 @@ fn beginning(segment: &Segment) -> EndPlace {
     EndPlace { offset: segment.base(), base: segment.base(), position: 0 }
 }
 
-async fn scrub_segment(
-    log: &PublishedLog,
-    segment: &Arc<Segment>,
+/// What a step looks at.
+struct Piece<'a> {
+    segment: &'a Arc<Segment>,
+    /// Where the segment has to end, unless there is a legal gap.
     next_base: Offset,
     from: EndPlace,
+    gaps: Gaps,
+}
+
+async fn scrub_segment(
+    log: &PublishedLog,
+    piece: &Piece<'_>,
     bytes_max: u64,
 ) -> Result<ScrubStep, ReadError> {
+    let Piece { segment, next_base, from, gaps } = *piece;
     let failed = |error| io_error(log, "scrub", error);
     let file = segment.file(&log.disk).await.map_err(failed)?;
     let size = segment.sealed_size(&log.disk).await.map_err(failed)?;
@@ -70,7 +80,8 @@ async fn scrub_segment(
         let len = usize::try_from(wanted.min(left)).unwrap_or(usize::MAX);
         segment.note_cold(&(from.position..from.position + wanted.min(left)));
         let bytes = file.read_at_wait(from.position, len).await.map_err(failed)?;
-        let checked = check_batches(&bytes, from.position, from.offset, false, |_| ());
+        let due = Due { offset: from.offset, is_within: false, gaps };
+        let checked = check_batches(&bytes, from.position, due, |_| ());
         segment.note_verified(from.position..checked.end_position);
         let reached =
             EndPlace { offset: checked.next_offset, base: segment.base(), position: checked.end_position };
@@ -84,7 +95,7 @@ async fn scrub_segment(
                 None
             }
             Some(bad) => Some(bad.to_string()),
-            None if checked.end_position == size && checked.next_offset != next_base => {
+            None if checked.end_position == size && !gaps.allow(checked.next_offset, next_base) => {
                 Some(format!("the segment ends there, but should reach {next_base}"))
             }
             None => None,

@@ -18,6 +18,7 @@ use super::offset_index::{OffsetIndexView, OffsetPosition};
 use super::segment_indexes::{IndexPolicy, SegmentIndexes};
 use super::segment_names::{FileKind, SegmentFileName};
 use super::time_index::{TimeIndexView, TimestampOffset};
+use super::transaction_index::{self, AbortedTransaction};
 use super::verified::Verified;
 
 /// How far around what is asked for the system may read, generously.
@@ -34,6 +35,8 @@ pub struct Segment {
     /// The largest timestamp of a sealed segment, if somebody found out: `Some(None)` if no record has one.
     largest_timestamp: Mutex<Option<Option<TimestampOffset>>>,
     verified: Mutex<Verified>,
+    /// The aborted transactions whose markers it holds; `None` if there are none.
+    aborted: Option<Mutex<Option<Arc<[AbortedTransaction]>>>>,
 }
 
 /// A segment's indexes, wherever they are.
@@ -92,7 +95,28 @@ impl Segment {
             indexes: RwLock::new(Indexes::Unloaded),
             largest_timestamp: Mutex::new(None),
             verified: Mutex::default(),
+            aborted: None,
         }
+    }
+
+    /// The same with a transaction index beside it.
+    pub(super) fn with_aborted(self) -> Segment {
+        Segment { aborted: Some(Mutex::new(None)), ..self }
+    }
+
+    /// The aborted transactions whose markers it holds, in the order of their markers. An index that can't be read is an
+    /// error: without it aborted records would pass for committed ones.
+    pub(super) async fn aborted(&self, disk: &DiskRef) -> io::Result<Option<Arc<[AbortedTransaction]>>> {
+        let Some(known) = &self.aborted else { return Ok(None) };
+        if let Some(aborted) = &*known.lock() {
+            return Ok(Some(Arc::clone(aborted)));
+        }
+        let path = self.path(FileKind::TransactionIndex);
+        let parsed = transaction_index::parse(&disk.read_file_wait(&path).await?);
+        let aborted: Arc<[AbortedTransaction]> =
+            parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.into();
+        *known.lock() = Some(Arc::clone(&aborted));
+        Ok(Some(aborted))
     }
 
     /// Its base offset: the first that it may hold.

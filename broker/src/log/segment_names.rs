@@ -11,6 +11,8 @@ use ottla_protocol::types::{Offset, PartitionIndex, TopicId};
 pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 /// The topic id of a partition, in its directory.
 pub const PARTITION_METADATA: &str = "partition.metadata";
+/// Where a partition's log may lack offsets, in its directory; see `gaps.rs`.
+pub const GAPS: &str = "ottla-gaps";
 /// Kafka's checkpoint of flushed ends, in the data directory.
 pub const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
 /// Kafka's checkpoint of log start offsets, in the data directory.

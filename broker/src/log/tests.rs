@@ -2,6 +2,7 @@
 
 mod crash_points;
 mod damage;
+mod gaps;
 mod side_files;
 mod thinning;
 mod torn_tail;
@@ -88,6 +89,6 @@ fn a_killed_log_is_recovered_to_its_last_whole_batch() {
         // Without a checkpoint everything is looked at, to the same end.
         let rig = Rig::after_crash(&machine, config(), None).await.expect("it can be opened");
         assert_eq!(rig.log.core.ends().log_end, Offset(12));
-        assert_eq!(rig.read(11, 10).await.expect("it can be read").next.offset, Offset(12));
+        assert_eq!(rig.read(11, 10).await.expect("it can be read").next_offset, Offset(12));
     });
 }

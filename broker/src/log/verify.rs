@@ -1,11 +1,14 @@
 //! Checks batches as they lie in a segment: length, magic, CRC, and that their offsets follow each other.
 //!
 //! The offsets lie outside a batch's CRC, so a batch that was written to the wrong place is found by its base offset
-//! alone: in a log of ours each batch begins where the one before it ended. So does the leader epoch, which readers
-//! compare with the log's list of epochs.
+//! alone: each batch begins where the one before it ended, or behind a gap where compaction may have left one
+//! (`gaps.rs`), and never before it. The leader epoch lies outside the CRC too; readers compare it with the log's list of
+//! epochs.
 
 use ottla_protocol::record::{BatchError, BatchHeader, BatchSlice, Batches, NextBatch};
 use ottla_protocol::types::{LeaderEpoch, Offset};
+
+use super::gaps::Gaps;
 
 /// Why bytes can't be batches of this log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,18 +86,27 @@ pub struct Checked {
     pub bad: Option<BadBatch>,
 }
 
-/// Checks the batches of `bytes`, which lie at `position` of their segment. The first has base offset `expected`, or
-/// holds that offset if `is_within` says so. `visit` sees each good one.
+/// Which batch comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its base offset, unless there is a legal gap before it.
+    pub offset: Offset,
+    /// Whether the batch may also begin before that offset, and hold it.
+    pub is_within: bool,
+    /// The gaps that are legal.
+    pub gaps: Gaps,
+}
+
+/// Checks the batches of `bytes`, which lie at `position` of their segment. `due` is the first of them. `visit` sees
+/// each good one.
 pub fn check_batches(
     bytes: &[u8],
     position: u64,
-    expected: Offset,
-    is_within: bool,
+    mut due: Due,
     mut visit: impl FnMut(&BatchSlice<'_>),
 ) -> Checked {
     let mut batches = Batches::new(bytes, position);
-    let mut checked = Checked { end_position: position, next_offset: expected, bad: None };
-    let mut is_within = is_within;
+    let mut checked = Checked { end_position: position, next_offset: due.offset, bad: None };
     loop {
         let bad = match batches.next_batch() {
             NextBatch::Complete => None,
@@ -106,12 +118,12 @@ pub fn check_batches(
                     bytes.get(usize::try_from(checked.end_position - position).unwrap_or(usize::MAX)..);
                 Some(old_format(rest.unwrap_or_default(), checked.end_position).unwrap_or(error.into()))
             }
-            NextBatch::Batch(batch) => match check_batch(&batch, checked.next_offset, is_within) {
+            NextBatch::Batch(batch) => match check_batch(&batch, due) {
                 Err(bad) => Some(bad),
                 Ok(()) => {
-                    is_within = false;
                     checked.end_position = batch.end_position();
                     checked.next_offset = batch.header.next_offset();
+                    due = Due { offset: checked.next_offset, is_within: false, ..due };
                     visit(&batch);
                     continue;
                 }
@@ -121,22 +133,20 @@ pub fn check_batches(
     }
 }
 
-fn check_batch(batch: &BatchSlice<'_>, expected: Offset, is_within: bool) -> Result<(), BadBatch> {
-    check_place(&batch.header, batch.position, expected, is_within)?;
+fn check_batch(batch: &BatchSlice<'_>, due: Due) -> Result<(), BadBatch> {
+    check_place(&batch.header, batch.position, due)?;
     Ok(batch.verify_crc()?)
 }
 
-/// Whether a header is that of the batch that belongs at `expected`, or holds that offset.
-pub(super) fn check_place(
-    header: &BatchHeader,
-    position: u64,
-    expected: Offset,
-    is_within: bool,
-) -> Result<(), BadBatch> {
+/// Whether a header is that of the batch that is due.
+fn check_place(header: &BatchHeader, position: u64, due: Due) -> Result<(), BadBatch> {
+    let Due { offset: expected, is_within, gaps } = due;
     let found = header.base_offset;
-    let is_in_place =
-        if is_within { found <= expected && expected <= header.last_offset() } else { found == expected };
-    if is_in_place { Ok(()) } else { Err(BadBatch::OutOfPlace { position, expected, found }) }
+    let holds = is_within && found <= expected && expected <= header.last_offset();
+    if holds || gaps.allow(expected, found) {
+        return Ok(());
+    }
+    Err(BadBatch::OutOfPlace { position, expected, found })
 }
 
 /// A message set of the old formats: offset i64, size i32, CRC-32 u32 of what follows it, magic i8. Only one whose CRC
@@ -156,8 +166,14 @@ mod tests {
     use super::*;
     use crate::log::testing::{batch, log_bytes};
 
+    const DUE: Due = Due { offset: Offset(10), is_within: false, gaps: Gaps::NONE };
+
     fn check(bytes: &[u8], expected_end: u64, bad: Option<&str>) {
-        let checked = check_batches(bytes, 100, Offset(10), false, |_| ());
+        check_due(DUE, bytes, expected_end, bad);
+    }
+
+    fn check_due(due: Due, bytes: &[u8], expected_end: u64, bad: Option<&str>) {
+        let checked = check_batches(bytes, 100, due, |_| ());
         assert_eq!(checked.end_position - 100, expected_end);
         assert_eq!(checked.bad.map(|bad| bad.to_string()).as_deref(), bad);
     }
@@ -175,6 +191,32 @@ mod tests {
         let end = bytes.len() as u64;
         bytes.extend(batch(14, 1));
         check(&bytes, end, Some(&format!("byte {}: base offset 14, expected 13", 100 + end)));
+    }
+
+    #[test]
+    fn where_compaction_has_been_batches_may_be_missing_but_not_repeat() {
+        let due = |gaps_end| Due { gaps: Gaps::up_to(Offset(gaps_end)), ..DUE };
+        // 10..13, 14..15, 20..22
+        let mut bytes = log_bytes(10, &[3]);
+        let first = bytes.len() as u64;
+        bytes.extend(batch(14, 1));
+        let second = bytes.len() as u64;
+        bytes.extend(batch(20, 2));
+        let whole = bytes.len() as u64;
+        check_due(due(30), &bytes, whole, None);
+        check_due(due(20), &bytes, whole, None);
+        let lost = |end: u64, found, expected| {
+            format!("byte {}: base offset {found}, expected {expected}", 100 + end)
+        };
+        check_due(due(19), &bytes, second, Some(&lost(second, 20, 15)));
+        check_due(due(13), &bytes, first, Some(&lost(first, 14, 13)));
+        // A reader may begin in a gap, a batch may not begin before the one before it ended.
+        check_due(Due { offset: Offset(7), is_within: true, ..due(30) }, &bytes, whole, None);
+        check_due(Due { offset: Offset(12), is_within: true, ..due(30) }, &bytes, whole, None);
+        check_due(Due { offset: Offset(12), ..due(30) }, &bytes, 0, Some(&lost(0, 10, 12)));
+        let mut bytes = log_bytes(10, &[3]);
+        bytes.extend(batch(12, 2));
+        check_due(due(30), &bytes, first, Some(&lost(first, 12, 13)));
     }
 
     #[test]
@@ -203,7 +245,7 @@ mod tests {
         for position in (0..bytes.len()).filter(|position| !(12..16).contains(position)) {
             let mut bytes = bytes.clone();
             bytes[position] ^= 0x10;
-            let checked = check_batches(&bytes, 0, Offset(10), false, |_| ());
+            let checked = check_batches(&bytes, 0, DUE, |_| ());
             assert!(checked.bad.is_some() && checked.end_position == 0, "byte {position}");
         }
     }

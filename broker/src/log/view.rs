@@ -12,19 +12,26 @@ use ottla_runtime::DiskRef;
 use parking_lot::{Mutex, RwLock};
 
 use super::ends::{EndPlace, PublishedEnds};
+use super::gaps::Gaps;
 use super::leader_epochs::LeaderEpochs;
 use super::segment::Segment;
 use crate::metrics::ReadMetrics;
 
 /// The segments of a log at some moment, oldest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LogView {
     segments: Vec<Arc<Segment>>,
+    gaps: Gaps,
 }
 
 impl LogView {
-    pub(super) fn new(segments: Vec<Arc<Segment>>) -> LogView {
-        LogView { segments }
+    pub(super) fn new(segments: Vec<Arc<Segment>>, gaps: Gaps) -> LogView {
+        LogView { segments, gaps }
+    }
+
+    /// The gaps that are legal between batches and segments.
+    pub(super) fn gaps(&self) -> Gaps {
+        self.gaps
     }
 
     /// The segments, oldest first; the last one is active.
@@ -45,15 +52,21 @@ impl LogView {
         self.segments.get(place)
     }
 
+    /// Whether a segment that begins at `base` is among them.
+    pub(super) fn has(&self, base: Offset) -> bool {
+        self.segment_at(base).is_some()
+    }
+
     pub(super) fn with(&self, segment: Arc<Segment>) -> LogView {
         let mut segments = Vec::with_capacity(self.segments.len() + 1);
         segments.extend(self.segments.iter().cloned());
         segments.push(segment);
-        LogView { segments }
+        LogView { segments, ..*self }
     }
 
     pub(super) fn without(&self, base: Offset) -> LogView {
-        LogView { segments: self.segments.iter().filter(|segment| segment.base() != base).cloned().collect() }
+        let segments = self.segments.iter().filter(|segment| segment.base() != base).cloned().collect();
+        LogView { segments, ..*self }
     }
 }
 

@@ -196,19 +196,6 @@ impl KafkaCluster {
         self.features.get(METADATA_VERSION).copied().unwrap_or(0)
     }
 
-    /// Whether a topic's log is, or may be, compacted.
-    pub(super) fn is_compacted(&self, topic: &str) -> bool {
-        let policy_of = |resource: ConfigResource, key| {
-            self.configs
-                .get(&resource)
-                .and_then(|configs| configs.get(key))
-                .map(|value| value.contains("compact"))
-        };
-        policy_of(ConfigResource::Topic(topic.to_owned()), "cleanup.policy")
-            .or_else(|| policy_of(ConfigResource::EveryBroker, "log.cleanup.policy"))
-            .unwrap_or(false)
-    }
-
     /// Every reason why `heir` can't go on from here.
     pub(super) fn objections(&self, heir: Heir) -> Vec<Objection> {
         let mut found: Vec<Objection> = self.contradiction.clone().into_iter().collect();
@@ -498,20 +485,6 @@ mod tests {
         let expected =
             MetadataRecord::ConfigSet { resource, key: "retention.ms".to_owned(), value: "5".to_owned() };
         assert_eq!(set, [&expected]);
-    }
-
-    #[test]
-    fn a_log_is_compacted_if_its_policy_says_so() {
-        let every = |value: &str| KafkaRecord::Config {
-            resource: ConfigResource::EveryBroker,
-            key: "log.cleanup.policy".to_owned(),
-            value: Some(value.to_owned()),
-        };
-        let is_compacted = |records: Vec<KafkaRecord>| cluster(records).is_compacted("one");
-        assert!(!is_compacted(vec![]));
-        assert!(is_compacted(vec![config("one", "cleanup.policy", Some("compact,delete"))]));
-        assert!(is_compacted(vec![every("compact")]));
-        assert!(!is_compacted(vec![every("compact"), config("one", "cleanup.policy", Some("delete"))]));
     }
 
     #[test]

@@ -16,10 +16,10 @@ use super::{ASIDE, LOCK, TakeOverError, io_error};
 use crate::controller::{ClusterId, DirectoryId, MetadataRecord};
 use crate::log::checkpoint_files::{CheckpointError, MetaProperties, parse_offsets};
 use crate::log::from_kafka::{self, Expected, KafkaLog};
+use crate::log::gaps::Gaps;
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::segment_names::{
-    CLEANER_CHECKPOINT, DirectoryName, LOG_START_CHECKPOINT, META_PROPERTIES, RECOVERY_POINT_CHECKPOINT,
-    partition_directory,
+    DirectoryName, LOG_START_CHECKPOINT, META_PROPERTIES, RECOVERY_POINT_CHECKPOINT, partition_directory,
 };
 
 /// The directory of Kafka's metadata log.
@@ -37,6 +37,8 @@ pub(super) struct Examined {
     pub(super) cluster_id: ClusterId,
     pub(super) directory_id: Option<DirectoryId>,
     pub(super) ends: BTreeMap<PartitionKey, PartitionEnds>,
+    /// Of each directory that may have gaps, where.
+    pub(super) gaps: BTreeMap<String, Gaps>,
     cluster: KafkaCluster,
     epochs: BTreeMap<(TopicId, PartitionIndex), LeaderEpoch>,
     /// Names that move away, in this order.
@@ -128,7 +130,6 @@ struct Examination<'a> {
 struct Checkpoints {
     recovery: Option<BTreeMap<(String, PartitionIndex), Offset>>,
     log_start: BTreeMap<(String, PartitionIndex), Offset>,
-    cleaner: BTreeMap<(String, PartitionIndex), Offset>,
     was_stopped_cleanly: bool,
 }
 
@@ -136,6 +137,7 @@ struct Checkpoints {
 #[derive(Default)]
 struct Logs {
     ends: BTreeMap<PartitionKey, PartitionEnds>,
+    gaps: BTreeMap<String, Gaps>,
     epochs: BTreeMap<(TopicId, PartitionIndex), LeaderEpoch>,
     segment_count: usize,
     bytes: u64,
@@ -163,8 +165,9 @@ impl Examination<'_> {
         let set_aside: Vec<&'static str> =
             KAFKAS_OWN.into_iter().filter(|name| self.names.place_of(name).is_some()).collect();
         let plan = self.plan(&cluster, &logs, was_stopped_cleanly, &properties, cluster_id, &set_aside);
-        let Logs { ends, epochs, .. } = logs;
-        Ok(Some(Examined { plan, cluster_id, directory_id, ends, cluster, epochs, set_aside, lock: None }))
+        let Logs { ends, gaps, epochs, .. } = logs;
+        let lock = None;
+        Ok(Some(Examined { plan, cluster_id, directory_id, ends, gaps, cluster, epochs, set_aside, lock }))
     }
 
     async fn meta_properties(&mut self) -> Result<Option<MetaProperties>, TakeOverError> {
@@ -232,8 +235,7 @@ impl Examination<'_> {
     async fn checkpoints(&mut self, was_stopped_cleanly: bool) -> Result<Option<Checkpoints>, TakeOverError> {
         let recovery = self.offsets(RECOVERY_POINT_CHECKPOINT).await?.filter(|points| !points.is_empty());
         let log_start = self.offsets(LOG_START_CHECKPOINT).await?.unwrap_or_default();
-        let cleaner = self.offsets(CLEANER_CHECKPOINT).await?.unwrap_or_default();
-        Ok(Some(Checkpoints { recovery, log_start, cleaner, was_stopped_cleanly }))
+        Ok(Some(Checkpoints { recovery, log_start, was_stopped_cleanly }))
     }
 
     async fn offsets(
@@ -258,7 +260,6 @@ impl Examination<'_> {
     async fn logs(&mut self, cluster: &KafkaCluster, checkpoints: &Checkpoints) -> Logs {
         let mut logs = Logs::default();
         for (id, topic) in cluster.topics() {
-            let is_internal = INTERNAL_TOPICS.contains(&&*topic.name);
             for index in topic.partitions.keys() {
                 let key = (topic.name.clone(), *index);
                 let offset_in =
@@ -267,12 +268,13 @@ impl Examination<'_> {
                     topic_id: *id,
                     recovery_point: checkpoints.recovery.as_ref().map_or(Offset(0), offset_in),
                     log_start: offset_in(&checkpoints.log_start),
-                    look_for_gaps: !is_internal
-                        && (cluster.is_compacted(&topic.name) || checkpoints.cleaner.contains_key(&key)),
                 };
                 let name = partition_directory(&topic.name, *index);
                 match from_kafka::look_at(self.disk, &self.names.data.join(&name), expected).await {
-                    Ok(Some(log)) => logs.add(PartitionKey { topic_id: *id, partition: *index }, log),
+                    Ok(Some(log)) => {
+                        logs.gaps.extend(log.gaps.map(|gaps| (name, gaps)));
+                        logs.add(PartitionKey { topic_id: *id, partition: *index }, &log);
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         self.objections.push(Objection::Log { log: name, reason: error.to_string() });
@@ -335,7 +337,7 @@ impl Examination<'_> {
 }
 
 impl Logs {
-    fn add(&mut self, key: PartitionKey, log: KafkaLog) {
+    fn add(&mut self, key: PartitionKey, log: &KafkaLog) {
         self.ends.insert(key, log.ends);
         self.epochs.insert((key.topic_id, key.partition), log.leader_epoch_max);
         self.segment_count += log.segment_count;

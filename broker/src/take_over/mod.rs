@@ -4,7 +4,8 @@
 //! First it is examined, which only reads, and ends in a plan or in every reason against it. Then, with Kafka's own lock
 //! held:
 //!
-//! 1. what Kafka's checkpoints call synced becomes `ottla-safe-ends`, so that recovery cuts nothing below it;
+//! 1. beside each log its `ottla-gaps` says that compaction may have left gaps in what Kafka wrote, and what Kafka's
+//!    checkpoints call synced becomes `ottla-safe-ends`, so that recovery cuts nothing below it;
 //! 2. what only Kafka reads moves to `ottla-kafka/`, `meta.properties` first: without it no Kafka starts here;
 //! 3. the metadata log is begun with what Kafka's says, and its `identity`, written last, makes the directory ours.
 //!
@@ -36,11 +37,14 @@ use tracing::{info, warn};
 use self::examine::{Examined, examine};
 pub use self::plan::{Objection, Plan, Refusal};
 use crate::controller::{Beginning, DirectoryId};
+use crate::log::gaps::Gaps;
 use crate::log::safe_ends;
-use crate::log::segment_names::{SAFE_ENDS, TEMPORARY_SUFFIX};
+use crate::log::segment_names::{GAPS, SAFE_ENDS, TEMPORARY_SUFFIX};
 
 /// Where Kafka's own files are kept that nothing here reads.
 const ASIDE: &str = "ottla-kafka";
+/// So many files are open at a time.
+const SYNCED_AT_ONCE: usize = 128;
 /// What Kafka locks while it runs.
 const LOCK: &str = ".lock";
 
@@ -94,6 +98,7 @@ pub(crate) async fn prepare(
         return Ok(None);
     }
     info!("taking over from Apache Kafka: {}", examined.plan);
+    write_gaps(disk, data, &examined).await?;
     write_safe_ends(disk, data, &examined).await?;
     set_aside(disk, data, &examined).await?;
     let directory_id = examined.directory_id.unwrap_or_else(|| DirectoryId::random(&mut runtime.rng.fork()));
@@ -135,6 +140,32 @@ async fn lock(disk: &DiskRef, data: &Path) -> Result<Box<dyn LockGuard>, TakeOve
         }
         _ => io_error("locking", &path)(error),
     })
+}
+
+/// Writes where each log may have gaps. Nobody reads it before the metadata log is begun, so it may be torn meanwhile.
+async fn write_gaps(disk: &DiskRef, data: &Path, examined: &Examined) -> Result<(), TakeOverError> {
+    let written: Vec<(&String, &Gaps)> = examined.gaps.iter().collect();
+    for chunk in written.chunks(SYNCED_AT_ONCE) {
+        let mut files = Vec::with_capacity(chunk.len());
+        for (name, gaps) in chunk {
+            let path = data.join(name).join(GAPS);
+            let written = async {
+                let file = disk.open_wait(&path, OpenMode::Create).await?;
+                file.truncate_wait(0).await?;
+                file.write_at_wait(0, vec![Bytes::from(gaps.encode())]).await?;
+                Ok(file)
+            };
+            files.push(written.await.map_err(io_error("writing", &path))?);
+        }
+        for (file, synced) in files.iter().zip(disk.sync_wait(files.clone()).await) {
+            synced.map_err(io_error("syncing", file.path()))?;
+        }
+        for (name, _) in chunk {
+            let directory = data.join(name);
+            disk.sync_directory_wait(&directory).await.map_err(io_error("syncing", &directory))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what recovery begins from, whole or not at all.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut as _, Bytes};
+use ottla_protocol::record::control::EndTransactionMarker;
 use ottla_protocol::record::{BatchBuilder, Compression, NewRecord};
-use ottla_protocol::types::{LeaderEpoch, Offset};
+use ottla_protocol::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use ottla_protocol::wire::varint;
 use ottla_runtime::simulated::DiskImage;
 
@@ -195,4 +196,30 @@ pub(super) fn log_of(base: i64, values: &[&str]) -> Vec<u8> {
         log.extend::<Bytes>(builder.build_bytes().expect("it needs no compression"));
     }
     log
+}
+
+/// The producer of all transactions here.
+pub(super) const PRODUCER: i64 = 4711;
+
+/// Batches of one record each that belong to a transaction, from this offset on.
+pub(super) fn transaction_of(base: i64, values: &[&str]) -> Vec<u8> {
+    let mut log = Vec::new();
+    for ((value, offset), sequence) in values.iter().zip(base..).zip(0..) {
+        let mut builder = BatchBuilder::new(Compression::NONE)
+            .at(Offset(offset), LeaderEpoch(3))
+            .producer(ProducerId(PRODUCER), ProducerEpoch(0), sequence)
+            .transactional();
+        builder.push(NewRecord { value: Some(value.as_bytes()), ..NewRecord::default() });
+        log.extend::<Bytes>(builder.build_bytes().expect("it needs no compression"));
+    }
+    log
+}
+
+/// The marker of its end.
+pub(super) fn marker_at(offset: i64, committed: bool) -> Vec<u8> {
+    let marker = EndTransactionMarker { committed, coordinator_epoch: 0 };
+    let mut batch = marker.to_batch(ProducerId(PRODUCER), ProducerEpoch(0), 0);
+    batch.header.base_offset = Offset(offset);
+    batch.header.partition_leader_epoch = LeaderEpoch(3);
+    batch.to_bytes().to_vec()
 }

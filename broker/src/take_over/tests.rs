@@ -4,20 +4,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_protocol::types::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId};
+use ottla_protocol::types::{
+    BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId,
+};
 use ottla_runtime::Runtime;
 use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::simulated::{Crash, CrashPoint, DiskImage, Machine, Simulation};
 
 use super::testing::{
-    DIRECTORY, Fields, KafkaDirectory, MetadataLog, ORDERS, broker_record, cluster_records, config_record,
-    feature_record, log_of, partition_record, topic_record,
+    DIRECTORY, Fields, KafkaDirectory, MetadataLog, ORDERS, PRODUCER, broker_record, cluster_records,
+    config_record, feature_record, log_of, marker_at, partition_record, topic_record, transaction_of,
 };
 use super::{ASIDE, TakeOverError, dry_run, prepare};
 use crate::Broker;
 use crate::config::{BrokerConfig, Settings};
 use crate::controller::{Metadata, MetadataImage, OpenOptions};
+use crate::log::producer_snapshot::encode_snapshot;
+use crate::log::producer_state::{BatchIdentity, ProducerState};
 use crate::log::safe_ends::{self, PartitionKey};
+use crate::log::transaction_index::AbortedTransaction;
 
 const DATA: &str = "/data";
 const NODE: BrokerId = BrokerId(1);
@@ -209,12 +214,110 @@ fn logs_that_can_not_be_served_are_refused() {
         },
         "orders-0: it holds topic id",
     );
+}
+
+#[test]
+fn what_kafka_wrote_may_have_gaps() {
+    let gaps_of = |change: &dyn Fn(&mut KafkaDirectory)| {
+        let mut directory = KafkaDirectory::with(&cluster_records());
+        change(&mut directory);
+        let simulation = Simulation::new(3);
+        let machine = machine_with(&simulation, &directory.image());
+        simulation.block_on(async {
+            start(&machine.runtime()).await.expect("it is taken over").close().await;
+        });
+        let ends = machine.disk().read("data/ottla-safe-ends").expect("it is written");
+        let ends = safe_ends::parse(&ends).expect("as it is read").partitions;
+        let gaps = machine.disk().read("data/orders-0/ottla-gaps").expect("it is written");
+        assert_eq!(machine.disk().read("data/orders-1/ottla-gaps"), None);
+        let ends = ends.first_key_value().expect("there is a log").1;
+        (String::from_utf8(gaps).expect("text"), ends.safe_end.0, ends.active_base.0)
+    };
+    let point = |directory: &mut KafkaDirectory, offset: i64| {
+        directory.put("recovery-point-offset-checkpoint", format!("0\n1\norders 0 {offset}\n"));
+    };
+    assert_eq!(gaps_of(&|_| ()), ("0\n5\n".to_owned(), 5, 2));
+    // Nothing was compacted that is not synced, nor the last segment.
+    assert_eq!(gaps_of(&|directory| point(directory, 3)), ("0\n3\n".to_owned(), 3, 2));
+    assert_eq!(gaps_of(&|directory| point(directory, 1)), ("0\n2\n".to_owned(), 1, 0));
+    // A recovery point may lie in a gap, before a batch or at a segment's end.
+    let thinned = |directory: &mut KafkaDirectory| {
+        directory.put("orders-0/00000000000000000000.log", log_of(0, &["a"]));
+        directory.put("orders-0/00000000000000000009.log", log_of(12, &["f"]));
+    };
+    for (recovery_point, expected) in [(1, ("0\n9\n", 1, 0)), (7, ("0\n9\n", 7, 2)), (11, ("0\n11\n", 11, 9))]
+    {
+        let (gaps, safe_end, base) = gaps_of(&|directory| {
+            thinned(directory);
+            point(directory, recovery_point);
+        });
+        assert_eq!((&*gaps, safe_end, base), expected, "{recovery_point}");
+    }
+}
+
+const SECOND_SEGMENT: &str = "orders-0/00000000000000000002.log";
+
+/// Partition 0 of `orders`, as long as always, with records of a transaction from offset 3 on and its end if there is one.
+fn with_transaction(directory: &mut KafkaDirectory, marker: Option<bool>) {
+    let mut log = log_of(2, &["c"]);
+    log.extend(transaction_of(3, if marker.is_some() { &["d"] } else { &["d", "e"] }));
+    log.extend(marker.map(|committed| marker_at(4, committed)).unwrap_or_default());
+    directory.put(SECOND_SEGMENT, log);
+}
+
+#[test]
+fn transactions_that_have_ended_are_taken_over() {
+    let mut directory = KafkaDirectory::with(&cluster_records());
+    for committed in [true, false] {
+        with_transaction(&mut directory, Some(committed));
+        said_of(&directory).expect("it can be taken over").expect("it is Kafka's");
+    }
+    let aborted = AbortedTransaction {
+        producer_id: ProducerId(PRODUCER),
+        first_offset: Offset(3),
+        last_offset: Offset(4),
+        last_stable_offset: Offset(5),
+    };
+    directory.put("orders-0/00000000000000000002.txnindex", aborted.encode());
+    said_of(&directory).expect("it can be taken over").expect("it is Kafka's");
     check_refused(
         |directory| {
-            with_records(directory, &[config_record("orders", "cleanup.policy", "compact")]);
-            directory.put(first, log_of(0, &["a"]));
+            with_transaction(directory, Some(false));
+            directory.put("orders-0/00000000000000000002.txnindex", [0; 33]);
         },
-        "there are no records between offset 1 and 2",
+        "orders-0: 00000000000000000002.txnindex: 33 bytes",
+    );
+}
+
+#[test]
+fn transactions_that_are_open_or_may_be_torn_are_refused() {
+    check_refused(
+        |directory| with_transaction(directory, None),
+        "orders-0: producer 4711 has a transaction open since offset 3",
+    );
+    // A snapshot that was taken since knows it alone.
+    check_refused(
+        |directory| {
+            let producer = BatchIdentity {
+                producer_id: ProducerId(PRODUCER),
+                producer_epoch: ProducerEpoch(0),
+                base_sequence: 0,
+                last_offset_delta: 1,
+                is_transactional: true,
+            };
+            let mut state = ProducerState::default();
+            state.replay(Default::default(), &producer, Offset(1), 0);
+            directory.put("orders-0/00000000000000000005.snapshot", encode_snapshot(&state));
+        },
+        "orders-0: producer 4711 has a transaction open since offset 1",
+    );
+    check_refused(
+        |directory| {
+            with_transaction(directory, Some(true));
+            directory.remove(".kafka_cleanshutdown");
+            directory.put("recovery-point-offset-checkpoint", "0\n1\norders 0 4\n");
+        },
+        "orders-0: offset 4 belongs to a transaction",
     );
 }
 

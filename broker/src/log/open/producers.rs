@@ -102,8 +102,11 @@ async fn replay(
             match cursor.at(position).await {
                 Ok(found) => {
                     let header = &found.header;
-                    if from <= header.base_offset {
-                        state.replay(now, &identity_of(header), header.base_offset, header.max_timestamp);
+                    let (identity, timestamp) = (identity_of(header), header.max_timestamp);
+                    if from <= header.base_offset && header.attributes.is_control() {
+                        state.replay_marker(now, &identity, timestamp);
+                    } else if from <= header.base_offset {
+                        state.replay(now, &identity, header.base_offset, timestamp);
                     }
                     position = found.end_position();
                 }

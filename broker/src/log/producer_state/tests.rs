@@ -164,6 +164,21 @@ fn batches_of_no_producer_leave_no_trace() {
 }
 
 #[test]
+fn a_marker_ends_a_transaction_and_may_bring_a_new_epoch() {
+    let transactional = |sequence| BatchIdentity { is_transactional: true, ..batch(7, EPOCH.0, sequence, 1) };
+    let marker = |epoch| BatchIdentity { is_transactional: true, ..batch(7, epoch, -1, 1) };
+    let mut state = ProducerState::default();
+    state.replay(at(0), &transactional(0), Offset(1), 0);
+    assert_eq!(state.first_unstable_offset(), Some(Offset(1)));
+    state.replay_marker(at(0), &marker(EPOCH.0), 0);
+    assert_eq!(state.first_unstable_offset(), None);
+    // The sequence goes on in the same epoch, and begins anew in the next.
+    assert_eq!(state.check(&transactional(1)), Outcome::Append);
+    state.replay_marker(at(0), &marker(EPOCH.0 + 1), 0);
+    assert_eq!(state.check(&batch(7, EPOCH.0 + 1, 0, 1)), Outcome::Append);
+}
+
+#[test]
 fn an_open_transaction_holds_the_last_stable_offset_and_shuts_out_other_batches() {
     let transactional = |sequence| BatchIdentity { is_transactional: true, ..batch(7, EPOCH.0, sequence, 1) };
     let mut state = ProducerState::default();

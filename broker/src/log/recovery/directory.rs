@@ -13,8 +13,9 @@ use super::failed;
 use crate::log::checkpoint_files::{encode_partition_metadata, parse_partition_metadata};
 use crate::log::effect::StorageFailure;
 use crate::log::files::put_in_place;
+use crate::log::gaps::Gaps;
 use crate::log::segment_names::{
-    FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
+    FileKind, FileStage, GAPS, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
 };
 
 /// The names in a partition's directory, by what they are.
@@ -28,6 +29,8 @@ pub(in crate::log) struct Listing {
     pub(in crate::log) leftovers: Vec<String>,
     /// Whether there is a `partition.metadata`.
     pub(in crate::log) has_metadata: bool,
+    /// Whether there is an `ottla-gaps`.
+    has_gaps: bool,
     /// What is none of these.
     pub(in crate::log) unknown: Vec<String>,
 }
@@ -60,6 +63,7 @@ impl Listing {
                 (FileStage::Cleaned | FileStage::Swap, _) => self.unknown.push(name),
             },
             None if name == PARTITION_METADATA => self.has_metadata = true,
+            None if name == GAPS => self.has_gaps = true,
             None if name == LEADER_EPOCH_CHECKPOINT => {}
             None if is_temporary(&name) => self.leftovers.push(name),
             None => self.unknown.push(name),
@@ -95,6 +99,22 @@ pub(super) async fn topic_id(
     }
 }
 
+/// The gaps that are legal in the log. Without the file there are none; one that can't be read is an error, since
+/// what compaction left would be taken for damage.
+pub(in crate::log) async fn gaps(
+    disk: &DiskRef,
+    directory: &Path,
+    listing: &Listing,
+) -> Result<Gaps, StorageFailure> {
+    if !listing.has_gaps {
+        return Ok(Gaps::NONE);
+    }
+    let path = directory.join(GAPS);
+    let bytes = disk.read_file_wait(&path).await.map_err(|error| failed("read", &path, &error))?;
+    Gaps::parse(&bytes)
+        .map_err(|error| failed("read", &path, &io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
 /// Writes down the topic that the directory belongs to.
 pub(super) async fn write_topic_id(
     disk: &DiskRef,
@@ -121,6 +141,7 @@ mod tests {
             "leader-epoch-checkpoint",
             "leader-epoch-checkpoint.tmp",
             "partition.metadata",
+            "ottla-gaps",
             "00000000000000000009.log.swap",
             "notes.tmp",
         ] {
@@ -135,6 +156,6 @@ mod tests {
         ];
         assert_eq!(listing.leftovers, leftovers);
         assert_eq!(listing.unknown, ["00000000000000000009.log.swap", "notes.tmp"]);
-        assert!(listing.has_metadata);
+        assert!(listing.has_metadata && listing.has_gaps);
     }
 }

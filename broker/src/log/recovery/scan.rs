@@ -9,7 +9,8 @@ use ottla_runtime::FileRef;
 use ottla_runtime::disk::FileWait as _;
 
 use crate::log::ends::EndPlace;
-use crate::log::verify::{BadBatch, check_batches};
+use crate::log::gaps::Gaps;
+use crate::log::verify::{BadBatch, Due, check_batches};
 use crate::metrics::table::RECOVERY_READ_BYTES;
 
 /// How much is read at a time; more where one batch is larger.
@@ -67,8 +68,13 @@ impl Scan {
     }
 }
 
-/// Scans a range of a segment's file; the first batch has to begin at `expected`.
-pub(in crate::log) async fn scan(file: &FileRef, range: Range<u64>, expected: Offset) -> io::Result<Scan> {
+/// Scans a range of a segment's file; the first batch has to begin at `expected`, or behind a legal gap.
+pub(in crate::log) async fn scan(
+    file: &FileRef,
+    range: Range<u64>,
+    expected: Offset,
+    gaps: Gaps,
+) -> io::Result<Scan> {
     let mut scan = Scan { end_position: range.start, next_offset: expected, ..Scan::default() };
     let mut wanted = CHUNK_BYTES;
     while scan.end_position < range.end {
@@ -76,7 +82,7 @@ pub(in crate::log) async fn scan(file: &FileRef, range: Range<u64>, expected: Of
         let chunk = read(file, scan.end_position, wanted.min(left)).await?;
         let reached = scan.end_position;
         RECOVERY_READ_BYTES.count(&[], chunk.len() as u64);
-        scan.check(&chunk);
+        scan.check(&chunk, gaps);
         match scan.end {
             ScanEnd::Complete => wanted = CHUNK_BYTES,
             // The batch goes on behind the chunk. What it claims to need is compared with what there is.
@@ -107,8 +113,9 @@ pub(super) async fn write_again(file: &FileRef, range: Range<u64>) -> io::Result
 }
 
 impl Scan {
-    fn check(&mut self, chunk: &Bytes) {
-        let checked = check_batches(chunk, self.end_position, self.next_offset, false, |batch| {
+    fn check(&mut self, chunk: &Bytes, gaps: Gaps) {
+        let due = Due { offset: self.next_offset, is_within: false, gaps };
+        let checked = check_batches(chunk, self.end_position, due, |batch| {
             self.leader_epoch = batch.header.partition_leader_epoch;
             self.max_timestamp = self.max_timestamp.max(batch.header.max_timestamp);
             self.has_producers |= batch.header.has_producer_id();

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
 use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
-use crate::log::ends::{EndPlace, UpperBound};
+use crate::log::ends::UpperBound;
 use crate::log::files::{DurableMark, EventSink, FileKeys, LogContext};
 use crate::log::open::{LogPlace, OpenLog, open};
 use crate::log::partition_log::{AppendError, AppendOutcome};
@@ -174,36 +174,29 @@ impl Rig {
     }
 
     pub(in crate::log) async fn read(&self, from: i64, max_bytes: u64) -> Result<Slice, ReadError> {
-        self.read_with(from, max_bytes, None).await
+        self.read_below(UpperBound::HighWatermark, from, max_bytes).await
     }
 
-    pub(in crate::log) async fn read_with(
+    pub(in crate::log) async fn read_below(
         &self,
+        bound: UpperBound,
         from: i64,
         max_bytes: u64,
-        hint: Option<EndPlace>,
     ) -> Result<Slice, ReadError> {
-        let request = ReadRequest {
-            from: Offset(from),
-            max_bytes,
-            at_least_one_batch: true,
-            bound: UpperBound::HighWatermark,
-            hint,
-        };
+        let request = ReadRequest { from: Offset(from), max_bytes, at_least_one_batch: true, bound };
         read(&self.log.published, &request).await
     }
 
     /// Every byte from `from` to the high watermark, by reads of `max_bytes`.
     pub(in crate::log) async fn read_all(&self, from: i64, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
-        let (mut bytes, mut from, mut hint) = (Vec::new(), from, None);
+        let (mut bytes, mut from) = (Vec::new(), from);
         loop {
-            let slice = self.read_with(from, max_bytes, hint).await?;
+            let slice = self.read(from, max_bytes).await?;
             if slice.records.is_empty() {
                 return Ok(bytes);
             }
             bytes.extend(bytes_of(&slice.records).await);
-            from = slice.next.offset.0;
-            hint = Some(slice.next);
+            from = slice.next_offset.0;
         }
     }
 }

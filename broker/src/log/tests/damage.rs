@@ -37,7 +37,7 @@ async fn read_to_damage(rig: &Rig, whole: &[u8], max_bytes: u64) -> (i64, ReadEr
             Ok(slice) => {
                 assert!(!slice.records.is_empty(), "damage is never taken for the end");
                 bytes.extend(bytes_of(&slice.records).await);
-                from = slice.next.offset.0;
+                from = slice.next_offset.0;
                 assert!(whole.starts_with(&bytes), "damage was served");
             }
             Err(error) => return (from, error),
@@ -113,7 +113,7 @@ fn a_batch_that_was_written_elsewhere_is_missed() {
             match rig.read(from, 10).await {
                 Ok(slice) => {
                     assert!(!slice.records.is_empty(), "damage is never taken for the end");
-                    from = slice.next.offset.0;
+                    from = slice.next_offset.0;
                 }
                 Err(error) => break error,
             }
