@@ -277,6 +277,7 @@ fn name_of(resource: &ConfigResource) -> String {
         ConfigResource::Broker(id) => format!("broker {id}"),
         ConfigResource::EveryBroker => "all brokers".to_owned(),
         ConfigResource::Group(name) => format!("group {name:?}"),
+        ConfigResource::ClientMetrics(name) => format!("the subscription {name:?} to clients' metrics"),
     }
 }
 

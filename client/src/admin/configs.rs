@@ -24,6 +24,8 @@ pub enum ConfigResource {
     EveryBroker,
     /// A group, which need not exist.
     Group(String),
+    /// A subscription to clients' metrics.
+    ClientMetrics(String),
 }
 
 /// A config's value and where it is from.
@@ -48,6 +50,7 @@ impl ConfigResource {
             ConfigResource::Broker(id) => (4, id.to_string()),
             ConfigResource::EveryBroker => (4, String::new()),
             ConfigResource::Group(name) => (32, name.clone()),
+            ConfigResource::ClientMetrics(name) => (16, name.clone()),
         }
     }
 }
@@ -93,8 +96,11 @@ impl Admin {
         let mut by_target: BTreeMap<Target, Vec<ConfigResource>> = BTreeMap::new();
         for resource in resources {
             let target = match resource {
-                ConfigResource::Topic(_) | ConfigResource::EveryBroker | ConfigResource::Group(_) => anybody,
                 ConfigResource::Broker(id) => Target::Broker(*id),
+                ConfigResource::Topic(_)
+                | ConfigResource::EveryBroker
+                | ConfigResource::Group(_)
+                | ConfigResource::ClientMetrics(_) => anybody,
             };
             by_target.entry(target).or_default().push(resource.clone());
         }

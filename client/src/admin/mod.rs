@@ -6,12 +6,17 @@
 
 mod alter_configs;
 mod cluster;
+mod config_resources;
 mod configs;
+mod leaders;
+mod log_dirs;
 mod offsets;
 mod partitions;
+mod producers;
 mod records;
 #[cfg(test)]
 mod tests;
+mod topic_partitions;
 mod topics;
 mod tries;
 
@@ -21,8 +26,12 @@ use ottla_protocol::api::Request;
 
 pub use self::alter_configs::{ConfigChange, ConfigChanges};
 pub use self::cluster::ClusterDescription;
+pub use self::config_resources::ConfigResourceType;
 pub use self::configs::{ConfigEntry, ConfigResource};
+pub use self::log_dirs::{LogDir, LogDirReplica};
 pub use self::offsets::{ListedOffset, OffsetSpec};
+pub use self::producers::ActiveProducer;
+pub use self::topic_partitions::{PartitionDescription, TopicPartitions};
 pub use self::topics::{CreatedTopic, NewTopic, TopicListing};
 pub use self::tries::Outcomes;
 use self::tries::Tries;
