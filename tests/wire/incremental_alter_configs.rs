@@ -1,6 +1,8 @@
-//! IncrementalAlterConfigs: what changes and what is refused; `effects` that it takes effect at once, and stays.
+//! IncrementalAlterConfigs: what changes and what is refused; `effects` and `live_logs` that it takes effect at once, and
+//! stays.
 
 mod effects;
+mod live_logs;
 
 use ottla_protocol::api::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsRequestResource, DescribeConfigsResponseConfig,
