@@ -180,6 +180,8 @@ pub enum LogEvent {
     Summary(SegmentSummary),
     /// An operation failed. The log takes no more appends until it is opened anew.
     Failed(StorageFailure),
+    /// A task that worked for the log has panicked: what it was to report never comes. Whoever hears it stops.
+    Bug(&'static str),
     /// A reader, a recovery or the scrubber found damage. The log serves what lies before it and takes no appends.
     Damaged {
         /// The first offset that cannot be served, and where the batch lies that should have it.

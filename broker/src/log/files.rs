@@ -404,6 +404,7 @@ impl LogFiles {
         let made = Arc::clone(&self.directory_made);
         let steps = steps(Arc::clone(&self.context.disk), Arc::clone(&self.directory));
         let task = async move {
+            let _until_done = TellOfPanic { name, sink: Arc::clone(&sink) };
             let result = match made.acquire().await {
                 Ok(_there) => steps.await,
                 // Whoever could not make it has said why.
@@ -425,6 +426,21 @@ impl LogFiles {
 
     fn file_of(&self, base: Offset) -> FileRef {
         self.writable_of(base).segment.open_file().expect("the core writes once a segment's file is open")
+    }
+}
+
+/// A log waits for the event of each of its tasks, and one that panics has none to send.
+struct TellOfPanic {
+    name: &'static str,
+    sink: EventSink,
+}
+
+impl Drop for TellOfPanic {
+    fn drop(&mut self) {
+        // A task that is dropped otherwise belongs to a broker that stops.
+        if std::thread::panicking() {
+            (self.sink)(LogEvent::Bug(self.name));
+        }
     }
 }
 
@@ -482,4 +498,27 @@ pub(super) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> R
 pub(super) async fn sync_directory(disk: &DiskRef, directory: &Path) -> Result<(), StorageFailure> {
     let synced = disk.sync_directory_wait(directory).await;
     synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", directory.display()), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_runtime::simulated::Simulation;
+
+    use super::*;
+    use crate::config::TopicConfig;
+    use crate::log::testing::rig::Rig;
+
+    #[test]
+    fn a_task_that_panics_is_told_of() {
+        let simulation = Simulation::new(1);
+        simulation.expect_panics();
+        let machine = simulation.machine("node");
+        simulation.block_on(async {
+            let rig = Rig::fresh(&machine, TopicConfig::default()).await;
+            let (send, mut events) = mpsc::unbounded_channel();
+            let sink: EventSink = Arc::new(move |event| send.send(event).expect("the test listens"));
+            rig.log.files.run("a task", LogEvent::EpochsWritten, &sink, async |_, _| panic!("a bug"));
+            assert_eq!(events.recv().await, Some(LogEvent::Bug("a task")));
+        });
+    }
 }

@@ -111,16 +111,6 @@ impl GroupCommit {
         }
     }
 
-    /// The directory failed elsewhere: everything that waits, and whatever comes, gets the failure.
-    pub fn fail(&self, failure: SyncFailure) {
-        let failed = {
-            let mut core = self.shared.core.lock();
-            core.waiting_since = None;
-            core.flusher.fail(failure)
-        };
-        tell(failed);
-    }
-
     /// How many rounds were begun.
     pub fn rounds(&self) -> u64 {
         self.shared.core.lock().flusher.rounds()

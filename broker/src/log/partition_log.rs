@@ -337,6 +337,7 @@ impl PartitionLog {
             }
             LogEvent::Summary(summary) => self.note_summary(summary),
             LogEvent::Failed(failure) => self.fail(failure),
+            LogEvent::Bug(task) => panic!("a task of the log has panicked: {task}"),
             LogEvent::Damaged { place } => {
                 let is_first = self.damage.is_none_or(|known| place.offset < known.offset);
                 self.damage = if is_first { Some(place) } else { self.damage };
