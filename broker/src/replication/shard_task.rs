@@ -12,6 +12,7 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
@@ -44,6 +45,9 @@ use crate::metrics::{GaugeShare, ShardMetrics};
 
 /// How much one turn takes in of each kind, so that neither starves the other.
 const EVENTS_PER_TURN_MAX: usize = 1024;
+/// A turn takes in no more appends once their records come to so many bytes. Small ones are copied into the page cache on
+/// this thread when the turn ends, a few ms for so many, and connections that share the thread wait for it.
+const RECORD_BYTES_PER_TURN_MAX: usize = 8 * 1024 * 1024;
 
 /// What comes back from the disk and from tasks of the shard's own. Unbounded, but each is the answer to one
 /// operation that this shard submitted.
@@ -158,12 +162,15 @@ impl ShardTask {
             tokio::select! {
                 biased;
                 _ = self.completions.recv_many(&mut completed, EVENTS_PER_TURN_MAX) => {}
-                count = self.requests.recv_many(&mut requested, EVENTS_PER_TURN_MAX), if self.closing.is_none() => {
+                count = self.requests.recv_many(&mut requested, EVENTS_PER_TURN_MAX),
+                    if self.closing.is_none() && requested.is_empty() =>
+                {
                     if count == 0 {
                         return;
                     }
                 }
                 () = &mut tick => {}
+                () = let_others_go_first(), if !requested.is_empty() => {}
             }
             while requested.len() < EVENTS_PER_TURN_MAX && self.closing.is_none() {
                 let Ok(request) = self.requests.try_recv() else { break };
@@ -174,7 +181,8 @@ impl ShardTask {
             for completion in completed.drain(..) {
                 self.on_completion(now, completion);
             }
-            for request in requested.drain(..) {
+            let of_this_turn = count_of_turn(requested.iter().map(ShardRequest::record_bytes));
+            for request in requested.drain(..of_this_turn) {
                 self.on_request(now, request);
             }
             if self.next_tick <= now {
@@ -182,7 +190,7 @@ impl ShardTask {
                 self.on_tick(now);
             }
             self.end_turn(now);
-            if self.try_close() {
+            if requested.is_empty() && self.try_close() {
                 return;
             }
         }
@@ -391,6 +399,50 @@ impl ShardTask {
             && !std::mem::replace(&mut replica.is_touched, true)
         {
             self.touched.push(slot);
+        }
+    }
+}
+
+/// How many of the requests a turn takes in: all of them, unless their records are too many bytes; the first in any case.
+fn count_of_turn(record_bytes: impl Iterator<Item = usize>) -> usize {
+    let mut total = 0;
+    let is_in = |bytes: &usize| {
+        let fits = total < RECORD_BYTES_PER_TURN_MAX;
+        total += bytes;
+        fits
+    };
+    record_bytes.take_while(is_in).count()
+}
+
+/// Completes when the other tasks that can run on this thread have had a turn.
+async fn let_others_go_first() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_with_the_request_that_fills_it() {
+        const MANY: usize = RECORD_BYTES_PER_TURN_MAX;
+        for (bytes, expected) in [
+            (&[][..], 0),
+            (&[0, 0, 1], 3),
+            (&[MANY, 0, 1], 1),
+            (&[MANY * 9, 1], 1),
+            (&[MANY - 1, 0, 1, 1], 3),
+            (&[1, MANY, 0], 2),
+        ] {
+            assert_eq!(count_of_turn(bytes.iter().copied()), expected, "{bytes:?}");
         }
     }
 }

@@ -60,6 +60,16 @@ pub(super) enum ShardRequest {
     Close { done: oneshot::Sender<RestingLogs> },
 }
 
+impl ShardRequest {
+    /// How many bytes of records it brings.
+    pub(super) fn record_bytes(&self) -> usize {
+        match self {
+            ShardRequest::Append(append) => append.batch.records.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// The shards of a broker. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Shards {
