@@ -8,9 +8,10 @@ use crate::simulated::{Crash, DiskImage, Simulation};
 
 const SEEDS: u64 = 300;
 
-/// Writes `bytes` without a sync over `before`, which is durable, and returns what was left, over many seeds.
-fn left_of_a_write(before: &'static [u8], position: u64, bytes: &'static [u8]) -> Vec<Vec<u8>> {
-    let outcomes = outcomes(SEEDS, Crash::PowerCut, |runtime| async move {
+/// Writes `bytes` without a sync over `before`, which is durable, and returns each content that was left, over so many
+/// seeds.
+fn left_of_a_write(seeds: u64, before: &'static [u8], position: u64, bytes: &'static [u8]) -> Vec<Vec<u8>> {
+    let outcomes = outcomes(seeds, Crash::PowerCut, |runtime| async move {
         let file = durable(&runtime.disk, "file", before).await;
         write(&file, position, bytes).await;
     });
@@ -49,20 +50,23 @@ fn a_synced_name_does_not_keep_unsynced_bytes() {
 
 #[test]
 fn an_unsynced_growth_is_kept_lost_or_zeros() {
-    let left = left_of_a_write(b"old", 3, b"new");
+    let left = left_of_a_write(SEEDS, b"old", 3, b"new");
     assert_eq!(left, [b"old".to_vec(), b"old\0\0\0".to_vec(), b"oldnew".to_vec()]);
 }
 
 #[test]
 fn an_unsynced_overwrite_in_one_sector_is_kept_or_lost_whole() {
-    assert_eq!(left_of_a_write(b"0123456789", 2, b"abc"), [b"0123456789".to_vec(), b"01abc56789".to_vec()]);
+    assert_eq!(
+        left_of_a_write(SEEDS, b"0123456789", 2, b"abc"),
+        [b"0123456789".to_vec(), b"01abc56789".to_vec()]
+    );
 }
 
 #[test]
 fn an_unsynced_write_tears_at_sectors_and_pages() {
     static BEFORE: [u8; 16_384] = [1; 16_384];
     static AFTER: [u8; 16_384] = [2; 16_384];
-    let left = left_of_a_write(&BEFORE, 0, &AFTER);
+    let left = left_of_a_write(1_000, &BEFORE, 0, &AFTER);
     let mut torn_in_a_page = 0;
     for content in &left {
         assert_eq!(content.len(), BEFORE.len(), "no length was in doubt");
@@ -72,7 +76,10 @@ fn an_unsynced_write_tears_at_sectors_and_pages() {
             usize::from(!sectors.chunks(8).all(|page| page.iter().all(|byte| *byte == page[0])));
     }
     assert!(left.contains(&BEFORE.to_vec()) && left.contains(&AFTER.to_vec()));
-    assert!(0 < torn_in_a_page && torn_in_a_page + 5 < left.len(), "{torn_in_a_page} of {}", left.len());
+    // Four pages can be left in 16 ways. Each of the eight that are a front or a back of the write comes up some ten times
+    // in so many seeds, however the dice fall.
+    let whole_pages = left.len() - torn_in_a_page;
+    assert!((8..=16).contains(&whole_pages) && 50 < torn_in_a_page, "{whole_pages}, {torn_in_a_page}");
 }
 
 #[test]
