@@ -100,6 +100,17 @@ fn settings(arguments: &ServeArguments) -> Result<Settings, Failure> {
         settings.advertise(endpoint);
     }
     if let Some(directory) = &arguments.data_dir {
+        // Both are the command line's, so nobody could tell which of them counts.
+        let names_another = |assignment: &&String| {
+            assignment.split_once('=').is_some_and(|(key, _)| matches!(key.trim(), "log.dir" | "log.dirs"))
+        };
+        if let Some(assignment) = arguments.set.iter().find(names_another) {
+            let shown = directory.display();
+            let said = format!(
+                "--data-dir {shown} and --set {assignment} both name a data directory; give one of them"
+            );
+            return Err(Failure::Usage(said));
+        }
         let directory = directory.to_str().ok_or_else(|| {
             Failure::Usage(format!("--data-dir {}: the path must be valid UTF-8", directory.display()))
         })?;

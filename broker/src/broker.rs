@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_runtime::{Runtime, TaskHandle};
+use ottla_runtime::{Listener, Runtime, TaskHandle};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -157,6 +157,10 @@ impl Broker {
         }
         let mut options = OpenOptions::new(&config.log.directory, config.node.id);
         options.rack.clone_from(&config.node.rack);
+        // The port first: what is asked for on a port that is taken shall wait for no recovery, and leave nothing behind.
+        let listener = network::bind(&runtime, &config.listener)
+            .await
+            .map_err(|source| StartError::Listen { address: config.listener.bind.to_string(), source })?;
         status.set_starting("opening the metadata");
         let layers = Arc::clone(&config.layers);
         let mut prepared = take_over::prepare(&runtime, &config.log.directory, config.node.id).await?;
@@ -166,9 +170,10 @@ impl Broker {
         if let Some(prepared) = prepared {
             prepared.finish(&runtime.disk).await;
         }
-        let started = Broker::start_on(config, descriptors, &runtime, &metadata, &status).await;
+        let address = listener.local_address();
+        let started = Broker::start_on(config, descriptors, &runtime, &metadata, (listener, &status)).await;
         match started {
-            Ok((replicas, address, listener, stop)) => Ok(Broker {
+            Ok((replicas, listener, stop)) => Ok(Broker {
                 address,
                 metadata,
                 layers,
@@ -193,13 +198,8 @@ impl Broker {
         descriptors: u64,
         runtime: &Runtime,
         metadata: &Metadata,
-        status: &BrokerStatus,
-    ) -> Result<(Replicas, SocketAddr, TaskHandle, CancellationToken), StartError> {
-        // The port first: a second broker on it shall not wait for a recovery to hear of it.
-        let listener = network::bind(runtime, &config.listener)
-            .await
-            .map_err(|source| StartError::Listen { address: config.listener.bind.to_string(), source })?;
-        let address = listener.local_address();
+        (listener, status): (Box<dyn Listener>, &BrokerStatus),
+    ) -> Result<(Replicas, TaskHandle, CancellationToken), StartError> {
         status.set_starting("looking at the logs");
         let options =
             ReplicaOptions { log: &config.log, layers: &config.layers, node: config.node.id, descriptors };
@@ -227,7 +227,7 @@ impl Broker {
             Watched::new(replicas.signs(), metadata.clone(), Arc::clone(&budget), Arc::clone(&handlers));
         let task = network::start(listener, handlers, budget, &limits, runtime, stop.clone());
         status.set_serving(watched);
-        Ok((replicas, address, task, stop))
+        Ok((replicas, task, stop))
     }
 
     /// Where it listens; with port 0 asked for, the port that the system chose.

@@ -45,10 +45,11 @@ fn a_data_directory_has_one_broker_and_a_port_too() {
     refuses(
         &mut checks,
         "the same port",
-        &command(other.path()).listen(address.clone()),
+        &command(other.path().join("data")).listen(address.clone()),
         1,
         &[&address, "--listen"],
     );
+    checks.holds("which makes no directory", !other.path().join("data").exists());
     assert!(WireClient::connect(running.address()).is_served(), "the first goes on");
     // Once it is gone, whichever way, the directory is free.
     running.kill();
@@ -133,6 +134,10 @@ fn wrong_configurations_are_usage_errors_that_name_the_key() {
         2,
         &["--log-level"],
     );
+    for key in ["log.dirs", "log.dir"] {
+        let elsewhere = base().set(key, "/elsewhere");
+        refuses(&mut checks, "two data directories", &elsewhere, 2, &["--data-dir", key, "/elsewhere"]);
+    }
     refuses(&mut checks, "no address", &base().listen("nowhere"), 2, &["nowhere"]);
     checks.holds("nothing was made", !place.path().join("data").exists());
     let (code, _) = base().argument("--help").run_to_end();
