@@ -26,6 +26,9 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs `work` on a thread of its own. Only real disks and clocks ask for one; a simulator panics.
     fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>);
 
+    /// How many tasks can run at the same moment.
+    fn parallelism(&self) -> usize;
+
     /// Hears that a task panicked, whether or not anybody awaits its handle. A simulator fails the run.
     fn on_panic(&self, _name: &'static str, _message: &str) {}
 }
@@ -51,6 +54,11 @@ impl Spawner {
     /// A spawner on this kind of runtime.
     pub fn new(executor: Arc<dyn Executor>) -> Spawner {
         Spawner { executor }
+    }
+
+    /// How many tasks can run at the same moment, as a measure for how many to share work among; at least 1.
+    pub fn parallelism(&self) -> usize {
+        self.executor.parallelism().max(1)
     }
 
     /// Starts `future` as a task. A panic in it ends that task alone and is what the handle answers.

@@ -94,7 +94,7 @@ impl Replicas {
         let safe_ends_task = spawn_safe_ends(runtime, safe_ends_task, &directory);
 
         let producer_expiration = Arc::new(ProducerExpiration::new(config.producer_id_expiration_ms));
-        let count = config.shard_count.map_or_else(default_shard_count, |count| count as usize);
+        let count = config.shard_count.map_or(runtime.spawner.parallelism(), |count| count as usize);
         let open_logs = descriptors::for_logs(descriptors) / FILES_PER_LOG / count as u64;
         let mut inboxes = Vec::with_capacity(count);
         let mut tasks = Vec::with_capacity(count);
@@ -219,10 +219,6 @@ impl Replicas {
     pub(crate) fn data_directory(&self) -> &Path {
         self.directory.path()
     }
-}
-
-fn default_shard_count() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
 fn spawn_safe_ends(runtime: &Runtime, task: SafeEndsTask, directory: &Arc<DataDirectory>) -> TaskHandle {

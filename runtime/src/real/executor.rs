@@ -24,6 +24,10 @@ impl Executor for TokioExecutor {
         drop(self.handle.spawn(future));
     }
 
+    fn parallelism(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+    }
+
     /// Panics if the system gives no more threads: there are a fixed few, all asked for soon after the start, and
     /// work that silently never runs would hang whoever waits for it.
     fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>) {

@@ -219,6 +219,11 @@ impl Executor for MachineExecutor {
         panic!("the simulated world has no threads, and {name:?} asked for one: use a task");
     }
 
+    /// The same everywhere, whatever machine simulates: what a seed means must not depend on it.
+    fn parallelism(&self) -> usize {
+        2
+    }
+
     fn on_panic(&self, name: &'static str, message: &str) {
         self.world.note_panic(self.boot, name, message);
     }

@@ -156,6 +156,10 @@ mod tests {
             let thread = std::thread::Builder::new().name(name.to_owned());
             thread.spawn(move || (work(), ended.send(()))).unwrap();
         }
+
+        fn parallelism(&self) -> usize {
+            unreachable!("threads share no work among tasks");
+        }
     }
 
     fn threads(thread_count_max: usize, wake_after: usize) -> (Threads, mpsc::Receiver<()>) {
