@@ -52,11 +52,7 @@ pub(crate) struct EndToEndArguments {
 }
 
 pub(crate) fn run(arguments: &EndToEndArguments) -> Result<()> {
-    let progress = Progress::start(arguments.load.output.quiet);
-    let outcome = measure(arguments, &progress);
-    progress.finish();
-    let (text, json) = outcome?;
-    report::write(&arguments.load.output, &text, &json)
+    report::of_measuring(&arguments.load.output, |progress| measure(arguments, progress))
 }
 
 fn measure(arguments: &EndToEndArguments, progress: &Progress) -> Result<(String, serde_json::Value)> {

@@ -55,11 +55,7 @@ pub(crate) struct FetchArguments {
 }
 
 pub(crate) fn run(arguments: &FetchArguments) -> Result<()> {
-    let progress = Progress::start(arguments.load.output.quiet);
-    let outcome = measure(arguments, &progress);
-    progress.finish();
-    let (text, json) = outcome?;
-    report::write(&arguments.load.output, &text, &json)
+    report::of_measuring(&arguments.load.output, |progress| measure(arguments, progress))
 }
 
 fn measure(arguments: &FetchArguments, progress: &Progress) -> Result<(String, serde_json::Value)> {

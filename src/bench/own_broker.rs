@@ -58,7 +58,7 @@ impl OwnBroker {
             std::fs::remove_dir_all(&data).with_context(|| format!("{} can't be removed", data.display()))?;
         }
         let mut child = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "none", "--data-dir"])
             .arg(&data)
             .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::null())

@@ -42,11 +42,7 @@ pub(crate) struct ProduceArguments {
 }
 
 pub(crate) fn run(arguments: &ProduceArguments) -> Result<()> {
-    let progress = Progress::start(arguments.load.output.quiet);
-    let outcome = measure(arguments, &progress);
-    progress.finish();
-    let (text, json) = outcome?;
-    report::write(&arguments.load.output, &text, &json)
+    report::of_measuring(&arguments.load.output, |progress| measure(arguments, progress))
 }
 
 fn measure(arguments: &ProduceArguments, progress: &Progress) -> Result<(String, serde_json::Value)> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::latency::Latencies;
 use super::options::OutputArguments;
+use super::progress::Progress;
 use super::rounds::Rounds;
 use super::server::Resident;
 use super::server_process::ServerProcess;
@@ -218,6 +219,18 @@ fn all_latencies(rounds: &Rounds) -> Option<Latencies> {
     let mut all = Latencies::default();
     rounds.0.iter().for_each(|round| all.add(&round.done.latencies));
     (!all.is_empty()).then_some(all)
+}
+
+/// Measures, while a line says how far it is, and writes what came out of it.
+pub(crate) fn of_measuring(
+    output: &OutputArguments,
+    measure: impl FnOnce(&Progress) -> Result<(String, Value)>,
+) -> Result<()> {
+    let progress = Progress::start(output.quiet);
+    let outcome = measure(&progress);
+    progress.finish();
+    let (text, json) = outcome?;
+    write(output, &text, &json)
 }
 
 /// Writes one or the other to standard output. A reader that has gone away is no failure.
