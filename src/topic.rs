@@ -198,30 +198,32 @@ async fn list(client: Client, arguments: ListArguments) -> Result<(), Failure> {
 
 /// What a partition holds.
 #[derive(Debug, Clone, Copy, Default)]
-struct Ends {
+struct Held {
     start: Option<Offset>,
     end: Option<Offset>,
+    /// Of the leader's log files.
+    bytes: Option<u64>,
 }
 
 async fn describe(client: Client, arguments: DescribeArguments) -> Result<(), Failure> {
     let DescribeArguments { name, configs: all_configs, json, .. } = arguments;
     let topic = topic_view(&client, &name).await?;
-    let ends = ends_of(&client, &name, &topic).await;
+    let held = held_by(&client, &name, &topic).await;
     let resource = ConfigResource::Topic(name.clone());
     let configs = client.admin().describe_configs(std::slice::from_ref(&resource)).await.remove(&resource);
     let mut configs = configs.unwrap_or_else(|| Ok(BTreeMap::new())).map_err(|error| failed(&error))?;
     configs.retain(|_, entry| all_configs || entry.source == TOPIC_SOURCE);
     if json {
-        return print_json(&description(&name, &topic, &ends, &configs));
+        return print_json(&description(&name, &topic, &held, &configs));
     }
-    print(|output| write_description(output, &name, &topic, &ends, &configs))
+    print(|output| write_description(output, &name, &topic, &held, &configs))
 }
 
 /// In [`ConfigEntry::source`]: set for this topic.
 const TOPIC_SOURCE: i8 = 1;
 
-/// The ends of each partition that has a leader to tell them.
-async fn ends_of(client: &Client, name: &str, topic: &TopicView) -> BTreeMap<PartitionIndex, Ends> {
+/// What each partition holds that has a leader to tell it.
+async fn held_by(client: &Client, name: &str, topic: &TopicView) -> BTreeMap<PartitionIndex, Held> {
     let led = topic.partitions.iter().filter(|(_, partition)| partition.leader.is_some());
     let led: Vec<PartitionIndex> = led.map(|(index, _)| *index).collect();
     let ask = |spec| {
@@ -229,26 +231,52 @@ async fn ends_of(client: &Client, name: &str, topic: &TopicView) -> BTreeMap<Par
         let admin = client.admin();
         async move { admin.list_offsets(&asked).await }
     };
-    let (mut starts, mut ends) = tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest));
+    let (mut starts, mut ends, sizes) =
+        tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest), sizes_of(client, name, topic));
     let row = |index: PartitionIndex| {
         let key = (name.to_owned(), index);
         let told = |outcome: Option<Result<ottla_client::admin::ListedOffset, Error>>| {
             outcome.and_then(Result::ok).and_then(|listed| listed.offset)
         };
-        (index, Ends { start: told(starts.remove(&key)), end: told(ends.remove(&key)) })
+        let (start, end) = (told(starts.remove(&key)), told(ends.remove(&key)));
+        (index, Held { start, end, bytes: sizes.get(&index).copied() })
     };
     led.iter().copied().map(row).collect()
+}
+
+/// How large each partition's log is at its leader; those are left out whose leader does not tell.
+async fn sizes_of(client: &Client, name: &str, topic: &TopicView) -> BTreeMap<PartitionIndex, u64> {
+    let mut by_leader: BTreeMap<BrokerId, Vec<PartitionIndex>> = BTreeMap::new();
+    for (index, partition) in &topic.partitions {
+        if let Some(leader) = partition.leader {
+            by_leader.entry(leader).or_default().push(*index);
+        }
+    }
+    let leaders: Vec<BrokerId> = by_leader.keys().copied().collect();
+    let asked = [(name.to_owned(), topic.partitions.keys().copied().collect())].into();
+    let told = client.admin().describe_log_dirs(&leaders, Some(&asked)).await;
+    let mut sizes = BTreeMap::new();
+    for (leader, led) in by_leader {
+        let Some(Ok(directories)) = told.get(&leader) else { continue };
+        let replicas = directories.values().flat_map(|directory| &directory.replicas);
+        for ((_, index), replica) in replicas.filter(|(_, replica)| !replica.is_future) {
+            if led.contains(index) {
+                sizes.insert(*index, replica.bytes);
+            }
+        }
+    }
+    sizes
 }
 
 fn description(
     name: &str,
     topic: &TopicView,
-    ends: &BTreeMap<PartitionIndex, Ends>,
+    held: &BTreeMap<PartitionIndex, Held>,
     configs: &BTreeMap<String, ConfigEntry>,
 ) -> Value {
     let ids = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.0).collect::<Vec<_>>();
     let partition = |(index, partition): (&PartitionIndex, &PartitionView)| {
-        let Ends { start, end } = ends.get(index).copied().unwrap_or_default();
+        let Held { start, end, bytes } = held.get(index).copied().unwrap_or_default();
         json!({
             "partition": index.0,
             "leader": partition.leader.map(|leader| leader.0),
@@ -258,6 +286,7 @@ fn description(
             "offline": ids(&partition.offline),
             "start_offset": start.map(|offset| offset.0),
             "end_offset": end.map(|offset| offset.0),
+            "bytes": bytes,
         })
     };
     let configs: serde_json::Map<String, Value> =
@@ -275,7 +304,7 @@ fn write_description(
     output: &mut dyn Write,
     name: &str,
     topic: &TopicView,
-    ends: &BTreeMap<PartitionIndex, Ends>,
+    held: &BTreeMap<PartitionIndex, Held>,
     configs: &BTreeMap<String, ConfigEntry>,
 ) -> io::Result<()> {
     writeln!(output, "topic       {name}")?;
@@ -288,13 +317,23 @@ fn write_description(
     }
     writeln!(output)?;
     let ids = |brokers: &[BrokerId]| brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let mut table =
-        Table::new(&["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN-SYNC", "START", "END", "OFFSETS"]);
+    let mut table = Table::new(&[
+        "PARTITION",
+        "LEADER",
+        "EPOCH",
+        "REPLICAS",
+        "IN-SYNC",
+        "START",
+        "END",
+        "OFFSETS",
+        "BYTES",
+    ]);
     for (index, partition) in &topic.partitions {
-        let Ends { start, end } = ends.get(index).copied().unwrap_or_default();
+        let Held { start, end, bytes } = held.get(index).copied().unwrap_or_default();
         let known =
             |offset: Option<Offset>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
-        let held = start.zip(end).and_then(|(start, end)| u64::try_from(end.0 - start.0).ok());
+        let offsets = start.zip(end).and_then(|(start, end)| u64::try_from(end.0 - start.0).ok());
+        let counted = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), grouped);
         table.row([
             index.to_string(),
             partition.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string()),
@@ -303,7 +342,8 @@ fn write_description(
             ids(&partition.in_sync),
             known(start),
             known(end),
-            held.map_or_else(|| "-".to_owned(), grouped),
+            counted(offsets),
+            counted(bytes),
         ]);
     }
     table.write(output)

@@ -19,9 +19,10 @@ fn topics_are_created_listed_described_and_deleted() {
     assert_eq!(lines[0], "topic       orders");
     assert!(lines[1].starts_with("id          ") && lines[1].len() == 34, "{described}");
     assert_eq!(lines[2..5], ["partitions  3", "config      retention.ms=1000", ""]);
-    assert_eq!(lines[5], "PARTITION  LEADER  EPOCH  REPLICAS  IN-SYNC  START  END  OFFSETS");
+    assert_eq!(lines[5], "PARTITION  LEADER  EPOCH  REPLICAS  IN-SYNC  START  END  OFFSETS  BYTES");
     let cells: Vec<&str> = lines[7].split_whitespace().collect();
-    assert_eq!((cells[0], &cells[5..]), ("1", ["0", "2", "2"].as_slice()));
+    assert_eq!((cells[0], &cells[5..8]), ("1", ["0", "2", "2"].as_slice()));
+    assert!((70..200).contains(&cells[8].parse().expect("a size")), "{described}");
     assert_eq!(lines.len(), 9);
     let all = bed.ottla("topic describe orders --configs").expect_success();
     assert!(all.contains("config      cleanup.policy=delete\n"), "{all}");
