@@ -97,30 +97,35 @@ pub fn run(command: &mut Command) -> Result<Output, Skip> {
 /// The directory with Apache Kafka's jars: the one that `OTTLA_KAFKA_LIBS` names, or one under `target/kafka/`, which
 /// Maven fills. `program` is our own, `<target>/<profile>/ottla`.
 pub fn kafka_jars(program: &str) -> Result<PathBuf, Skip> {
-    run(Command::new("java").arg("-version"))?;
     if let Some(given) = std::env::var_os("OTTLA_KAFKA_LIBS") {
-        return Ok(PathBuf::from(given));
+        return run(Command::new("java").arg("-version")).map(|_| PathBuf::from(given));
     }
-    Store::beside(program, "kafka").prepare(KAFKA_VERSION, &maven_project(), |directory| {
+    maven_jars(&Store::beside(program, "kafka"), KAFKA_VERSION, &["kafka_2.13", "kafka-tools"])
+}
+
+/// The directory with the jars of artifacts of Apache Kafka in this version, and with all that they need.
+pub fn maven_jars(store: &Store, version: &str, artifacts: &[&str]) -> Result<PathBuf, Skip> {
+    run(Command::new("java").arg("-version"))?;
+    let project = maven_project(version, artifacts);
+    store.prepare(version, &project, |directory| {
         run(Command::new("mvn").arg("-version"))?;
-        fs::write(directory.join("pom.xml"), maven_project())?;
+        fs::write(directory.join("pom.xml"), &project)?;
         let copy = ["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=."];
         run(Command::new("mvn").current_dir(directory).args(copy)).map(drop)
     })
 }
 
-fn maven_project() -> String {
-    let dependency = |name: &str| {
+fn maven_project(version: &str, artifacts: &[&str]) -> String {
+    let dependency = |name: &&str| {
         format!(
             "<dependency><groupId>org.apache.kafka</groupId><artifactId>{name}</artifactId>\
-             <version>{KAFKA_VERSION}</version></dependency>"
+             <version>{version}</version></dependency>"
         )
     };
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>test</groupId><artifactId>kafka</artifactId><version>1</version>\
-         <dependencies>{}{}</dependencies></project>",
-        dependency("kafka_2.13"),
-        dependency("kafka-tools")
+         <dependencies>{}</dependencies></project>",
+        artifacts.iter().map(dependency).collect::<String>()
     )
 }

@@ -91,6 +91,11 @@ fn the_java_client_reads_back_what_it_wrote_and_administers() {
 }
 
 #[test]
+fn a_java_client_of_2018_reads_back_what_it_wrote() {
+    expect_to_hold("old Java client", clients::old_java(), no_automatic_topics);
+}
+
+#[test]
 fn kafkas_own_tools_do_their_work() {
     expect_to_hold("Kafka's tools", clients::java("ToolChecks"), no_automatic_topics);
 }
@@ -98,6 +103,11 @@ fn kafkas_own_tools_do_their_work() {
 #[test]
 fn franz_go_reads_back_what_it_wrote() {
     expect_to_hold("franz-go", clients::go("franz_go"), no_automatic_topics);
+}
+
+#[test]
+fn sarama_reads_back_what_it_wrote() {
+    expect_to_hold("sarama", clients::go("sarama"), no_automatic_topics);
 }
 
 #[test]

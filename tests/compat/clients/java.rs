@@ -1,24 +1,36 @@
 //! Apache Kafka's Java client and its command-line tools, driven by the programs of `tests/compat/java`.
 
+use std::path::Path;
 use std::process::Command;
 
-use ottla_testkit::foreign::{Skip, kafka_jars, run};
+use ottla_testkit::foreign::{Skip, Store, kafka_jars, maven_jars, run};
 
 use super::{contents, limited, source, store};
 
-/// One of the programs, named like its class.
+/// The oldest client that Kafka 4 serves.
+const OLD_VERSION: &str = "2.1.1";
+
+/// A program of the client and tools of today, named like its class.
 pub(crate) fn java(class: &str) -> Result<Command, Skip> {
     let jars = kafka_jars(env!("CARGO_BIN_EXE_ottla"))?;
+    program("java", &jars, &["Checks", "ClientChecks", "AdminChecks", "ToolChecks"], class)
+}
+
+/// The program of the oldest client.
+pub(crate) fn old_java() -> Result<Command, Skip> {
+    let kafka = Store::beside(env!("CARGO_BIN_EXE_ottla"), "kafka");
+    let jars = maven_jars(&kafka, OLD_VERSION, &["kafka-clients"])?;
+    program("java-old", &jars, &["Checks", "OldClientChecks"], "OldClientChecks")
+}
+
+fn program(name: &str, jars: &Path, classes: &[&str], main: &str) -> Result<Command, Skip> {
     let jars = format!("{}/*", jars.display());
     let version = run(Command::new("javac").arg("-version"))?;
     let stamp = String::from_utf8_lossy(&version.stdout).into_owned() + &jars + &contents(&source("java"))?;
-    let classes = store().prepare("java", &stamp, |directory| {
+    let compiled = store().prepare(name, &stamp, |directory| {
         let mut compile = Command::new("javac");
         compile.args(["-cp", &jars, "-d"]).arg(directory);
-        compile.args(
-            ["Checks", "ClientChecks", "AdminChecks", "ToolChecks"]
-                .map(|name| source("java").join(name).with_extension("java")),
-        );
+        compile.args(classes.iter().map(|class| source("java").join(class).with_extension("java")));
         run(&mut compile).map(drop)
     })?;
     let mut java = limited("java");
@@ -26,8 +38,8 @@ pub(crate) fn java(class: &str) -> Result<Command, Skip> {
         "-Xmx384m",
         "-XX:TieredStopAtLevel=1",
         "-cp",
-        &format!("{}:{jars}", classes.display()),
-        class,
+        &format!("{}:{jars}", compiled.display()),
+        main,
     ]);
     Ok(java)
 }

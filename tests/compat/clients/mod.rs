@@ -14,7 +14,7 @@ use std::process::Command;
 use ottla_testkit::foreign::{Skip, Store};
 
 pub(crate) use go::go;
-pub(crate) use java::java;
+pub(crate) use java::{java, old_java};
 pub(crate) use kcat::kcat;
 pub(crate) use node::NodePackages;
 pub(crate) use python::PythonPackages;
