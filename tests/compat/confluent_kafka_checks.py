@@ -4,8 +4,10 @@ import sys
 import time
 
 from checks import Checks, records
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import (OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Producer,
+                             TopicCollection, TopicPartition)
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
+                                   OffsetSpec, ResourceType)
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 COUNT = 500
@@ -109,6 +111,38 @@ create(NewTopic("confluent-config", 1, 1, config={"retention.ms": "3600000", "se
 configs = described.result(timeout=10)
 checks.equal("a topic's config is its own", ("3600000", 1), (configs["retention.ms"].value, configs["retention.ms"].source))
 checks.equal("a default says so", ("604800000", 5), (configs["segment.ms"].value, configs["segment.ms"].source))
+
+resource = ConfigResource(ResourceType.TOPIC, "confluent-config", incremental_configs=[
+    ConfigEntry("segment.ms", "7200000", incremental_operation=AlterConfigOpType.SET),
+    ConfigEntry("retention.ms", None, incremental_operation=AlterConfigOpType.DELETE),
+    ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.APPEND)])
+[altered] = admin.incremental_alter_configs([resource]).values()
+altered.result(timeout=10)
+[described] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, "confluent-config")]).values()
+configs = described.result(timeout=10)
+checks.equal("configs are set, deleted and appended to", ("7200000", "604800000", "delete,compact"),
+             tuple(configs[name].value for name in ("segment.ms", "retention.ms", "cleanup.policy")))
+[added] = admin.create_partitions([NewPartitions("confluent-config", 4)], operation_timeout=10).values()
+added.result(timeout=20)
+[described] = admin.describe_topics(TopicCollection(["confluent-config"])).values()
+checks.equal("partitions are added, each with a leader and its replicas", [(id, 1, 1) for id in range(4)],
+             [(p.id, len(p.replicas), len(p.isr)) for p in described.result(timeout=10).partitions if p.leader])
+checks.raises("never fewer partitions", code_of, KafkaError.INVALID_PARTITIONS, lambda: list(
+    admin.create_partitions([NewPartitions("confluent-config", 2)]).values())[0].result(timeout=10))
+[described] = admin.describe_topics(TopicCollection(["confluent-nowhere"])).values()
+checks.raises("a topic that isn't there", code_of, KafkaError.UNKNOWN_TOPIC_OR_PART, lambda: described.result(timeout=10))
+
+place = TopicPartition("confluent-zstd", 1)
+for name, spec, offset in [("earliest", OffsetSpec.earliest(), 0), ("latest", OffsetSpec.latest(), COUNT),
+                           ("of the latest time", OffsetSpec.max_timestamp(), COUNT - 1),
+                           ("of a time", OffsetSpec.for_timestamp(1_700_000_001_995), 200)]:
+    [listed] = admin.list_offsets({place: spec}).values()
+    checks.equal(f"offset {name}", offset, listed.result(timeout=10).offset)
+[deleted] = admin.delete_records([TopicPartition("confluent-zstd", 1, 100)]).values()
+checks.equal("records are deleted", 100, deleted.result(timeout=10).low_watermark)
+checks.equal("what is left begins there", 100, read("confluent-zstd", 1, OFFSET_BEGINNING)[0].offset())
+[deleted] = admin.delete_records([TopicPartition("confluent-zstd", 1, 100_000)]).values()
+checks.raises("deleting beyond the end", code_of, KafkaError.OFFSET_OUT_OF_RANGE, lambda: deleted.result(timeout=10))
 
 checks.raises("a topic that exists", code_of, KafkaError.TOPIC_ALREADY_EXISTS,
               lambda: create(NewTopic("confluent-gzip", 1, 1)))

@@ -4,7 +4,7 @@ import sys
 
 from checks import Checks, records
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError
 
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
@@ -87,6 +87,38 @@ for name, expected, action in [
         bootstrap_servers=broker, max_request_size=5_000_000).send("python-None", b"x" * 2_000_000).get(20)),
 ]:
     checks.raises(name, code_of, expected, action)
+
+page = admin.describe_topic_partitions(["python-gzip", "python-zstd"], response_partition_limit=3)
+checks.equal("a page of partitions, and where the next begins", (2, 1, ("python-zstd", 1)),
+             (len(page["topics"][0]["partitions"]), len(page["topics"][1]["partitions"]),
+              (page["next_cursor"]["topic_name"], page["next_cursor"]["partition_index"])))
+empty = TopicPartition("python-gzip", 0)
+for name, spec, expected in [("latest", -1, (ends["gzip"], 0)), ("earliest", -2, (0, 0)), ("of the latest time", -3, (ends["gzip"] - 1, -1)),
+                             ("earliest local", -4, (0, 0)), ("latest tiered", -5, (-1, -1))]:
+    found = admin.list_partition_offsets({place: spec, empty: spec})
+    checks.equal(f"offset {name}", expected, (found[place].offset, found[empty].offset))
+producers = admin.describe_producers([place, empty])
+checks.equal("who has written", ([ends["gzip"] - 1], []),
+             tuple([state.last_sequence for state in producers[one].active_producers] for one in (place, empty)))
+
+
+def configs():
+    described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "python-gzip")])
+    return {name: entry["value"] for name, entry in described["topic"]["python-gzip"].items()}
+
+
+admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "python-gzip", {"segment.ms": "7200000"})])
+checks.equal("a config is set", "7200000", configs().get("segment.ms"))
+admin.reset_configs([ConfigResource(ConfigResourceType.TOPIC, "python-gzip", ["segment.ms"])])
+checks.equal("and taken back", None, configs().get("segment.ms"))
+bad = admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "python-gzip", {"segment.ms": "soon"})])
+checks.equal("a bad value", True, bad["topic"]["python-gzip"].startswith("[Error 40]"))
+admin.create_partitions({"python-gzip": 4})
+checks.equal("partitions are added", 4, len(admin.describe_topics(["python-gzip"])[0]["partitions"]))
+checks.raises("never fewer partitions", code_of, 37, lambda: admin.create_partitions({"python-gzip": 2}))
+checks.equal("records are deleted", 100, admin.delete_records({place: 100})[place]["low_watermark"])
+checks.equal("what is left begins there", 100, read("python-gzip", 1)[0].offset)
+checks.raises("deleting beyond the end", code_of, 1, lambda: admin.delete_records({place: 100_000}))
 
 admin.delete_topics(["python-lz4"])
 checks.equal("a deleted topic is gone", False, "python-lz4" in admin.list_topics())

@@ -5,6 +5,7 @@
 
 mod clients;
 mod from_kafka;
+mod kills;
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-// franz-go against a broker without automatic topics: franz_go HOST:PORT
+// franz-go against a broker without automatic topics: franz_go HOST:PORT, or, with the broker killed meanwhile,
+// franz_go kills HOST:PORT
 package main
 
 import (
@@ -20,7 +21,7 @@ import (
 const count = 400
 
 var (
-	broker = os.Args[1]
+	broker = os.Args[len(os.Args)-1]
 	ctx, _ = context.WithTimeout(context.Background(), 2*time.Minute)
 	codecs = []struct {
 		name  string
@@ -226,6 +227,10 @@ func mistakes() {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "kills" {
+		kills()
+		checks.Finish()
+	}
 	administration := client()
 	admin := kadm.NewClient(administration)
 	createTopics(admin)
