@@ -95,6 +95,23 @@ macro_rules! write_tagged_field {
     };
 }
 
+/// Adds one field to a tree, if the version has it.
+macro_rules! field_to_tree {
+    ($fields:ident, $version:ident, $versions:pat, tag(), $field:ident, $value:expr, $type:ty, $($default:expr)?) => {
+        if matches!($version.number, $versions) {
+            $fields.push((stringify!($field), ToTree::to_tree(&$value, $version)));
+        }
+    };
+    ($fields:ident, $version:ident, $versions:pat, tag($tag:literal), $field:ident, $value:expr, $type:ty, $($default:expr)?) => {
+        if matches!($version.number, $versions) {
+            let is_there =
+                tagged_field_is_there!($version, $versions, tag($tag), $value, $type, $($default)?);
+            let tree = if is_there { ToTree::to_tree(&$value, $version) } else { Tree::Default };
+            $fields.push((stringify!($field), tree));
+        }
+    };
+}
+
 /// The fewest bytes that one field takes; a tagged one takes none.
 macro_rules! field_bytes_min {
     ($version:ident, $versions:pat, tag(), $type:ty) => {
@@ -205,6 +222,10 @@ macro_rules! whole_message {
             fn encode(&self, writer: &mut FrameWriter, version: i16) {
                 $name::encode(self, writer, version);
             }
+
+            fn tree(&self, version: i16) -> Tree {
+                ToTree::to_tree(self, API.version(version))
+            }
         }
     };
 }
@@ -232,7 +253,7 @@ macro_rules! api {
         #[allow(unused_imports)]
         use $crate::types::TopicId;
         #[allow(unused_imports)]
-        use $crate::wire::{DecodeError, Field, FrameWriter, Reader, Records, Str, Version};
+        use $crate::wire::{DecodeError, Field, FrameWriter, Reader, Records, Str, ToTree, Tree, Version};
 
         /// This API's name, number and versions.
         pub const API: super::Api = super::Api {
@@ -301,6 +322,18 @@ macro_rules! api {
                             );
                         )*
                     }
+                }
+            }
+
+            impl ToTree for $name {
+                fn to_tree(&self, version: Version) -> Tree {
+                    let mut fields = Vec::new();
+                    $(
+                        field_to_tree!(
+                            fields, version, $versions, tag($($tag)?), $field, self.$field, $type, $($default)?
+                        );
+                    )*
+                    Tree::Fields(fields)
                 }
             }
 

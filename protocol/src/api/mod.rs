@@ -28,7 +28,7 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod table;
 
-use crate::wire::{DecodeError, FrameWriter, Reader, Version};
+use crate::wire::{DecodeError, FrameWriter, Reader, Tree, Version};
 
 pub use self::table::ApiKey;
 
@@ -102,6 +102,9 @@ pub trait Message: Sized {
 
     /// Encodes the body. Panics at a version that the API doesn't have.
     fn encode(&self, writer: &mut FrameWriter, version: i16);
+
+    /// The body as a tree of named values: the fields that `version` has.
+    fn tree(&self, version: i16) -> Tree;
 }
 
 /// A request body, for callers that are generic over APIs.

@@ -11,6 +11,7 @@ mod field;
 mod reader;
 mod records;
 mod str;
+mod tree;
 pub mod varint;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use self::field::{Field, Version};
 pub use self::reader::{ELEMENTS_MAX, Reader, STRING_BYTES_MAX, TAGGED_FIELDS_MAX};
 pub use self::records::Records;
 pub use self::str::Str;
+pub use self::tree::{ToTree, Tree};
 pub use self::writer::{FramePiece, FrameTooLarge, FrameWriter, PIECE_BYTES_MIN};
 
 #[cfg(test)]
