@@ -40,7 +40,7 @@ impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoAnswer::Closed => f.write_str("the connection was closed"),
-            NoAnswer::Silence => write!(f, "nothing came within {PATIENCE:?}"),
+            NoAnswer::Silence => f.write_str("nothing came in time"),
             NoAnswer::Io(error) => write!(f, "the connection failed: {error}"),
         }
     }
@@ -78,6 +78,13 @@ impl WireClient {
     #[must_use]
     pub fn named(mut self, client_id: Option<&'static str>) -> WireClient {
         self.client_id = client_id.map(Str::from);
+        self
+    }
+
+    /// Waits so long for answers from now on, instead of [`PATIENCE`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> WireClient {
+        self.stream.set_read_timeout(Some(patience)).expect("a socket has time-outs");
         self
     }
 
