@@ -94,7 +94,8 @@ fn failed(name: Str, error: ErrorCode, message: String) -> CreateTopicsResponseT
     CreateTopicsResponseTopic {
         name,
         error_code: error.code(),
-        error_message: Some(Str::from(message)),
+        // As in Kafka, what this code says in full has no message.
+        error_message: (error != ErrorCode::RequestTimedOut).then(|| Str::from(message)),
         configs: Some(Vec::new()),
         ..CreateTopicsResponseTopic::default()
     }

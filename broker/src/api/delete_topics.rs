@@ -69,7 +69,8 @@ fn failed(
         name: name.map(Str::from),
         topic_id,
         error_code: error.code(),
-        error_message: Some(Str::copy_of(message)),
+        // As in Kafka, what this code says in full has no message.
+        error_message: (error != ErrorCode::RequestTimedOut).then(|| Str::copy_of(message)),
     }
 }
 

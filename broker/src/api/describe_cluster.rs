@@ -21,16 +21,15 @@ impl Handlers {
         connection: &ConnectionContext,
         request: &DescribeClusterRequest,
     ) -> DescribeClusterResponse {
-        let error = match request.endpoint_type {
-            BROKERS => ErrorCode::None,
-            // This listener is the brokers'.
-            CONTROLLERS => ErrorCode::MismatchedEndpointType,
-            _ => ErrorCode::UnsupportedEndpointType,
+        let refusal = match request.endpoint_type {
+            BROKERS => None,
+            CONTROLLERS => Some((ErrorCode::MismatchedEndpointType, "this listener is the brokers'")),
+            _ => Some((ErrorCode::UnsupportedEndpointType, "there is no such type of endpoints")),
         };
-        if error != ErrorCode::None {
+        if let Some((error, message)) = refusal {
             return DescribeClusterResponse {
                 error_code: error.code(),
-                endpoint_type: request.endpoint_type,
+                error_message: Some(Str::from(message)),
                 cluster_id: Str::from(""),
                 ..DescribeClusterResponse::default()
             };

@@ -259,7 +259,10 @@ impl Handlers {
             return failed(ErrorCode::UnknownTopicOrPartition, true);
         }
         let leader_epoch = partition.leader_epoch();
-        if let Some(error) = epoch_error(entry.asked.current_leader_epoch, leader_epoch) {
+        // Any negative epoch stands for none here, where ListOffsets takes only -1 for that; as in Kafka.
+        let known = entry.asked.current_leader_epoch;
+        let known = (0 <= known).then_some(LeaderEpoch(known));
+        if let Some(error) = epoch_error(known, leader_epoch) {
             let newer = (error == ErrorCode::FencedLeaderEpoch).then_some(leader_epoch);
             return Found { newer_epoch: newer, ..failed(error, true) };
         }
@@ -380,11 +383,10 @@ fn failed(error: ErrorCode, is_urgent: bool) -> Found {
 }
 
 /// What a client's leader epoch gets (KIP-320): −1, and whatever else is negative, is not checked.
-pub(super) fn epoch_error(known_to_client: i32, ours: LeaderEpoch) -> Option<ErrorCode> {
+pub(super) fn epoch_error(known_to_client: Option<LeaderEpoch>, ours: LeaderEpoch) -> Option<ErrorCode> {
     match known_to_client {
-        ..=-1 => None,
-        epoch if epoch < ours.0 => Some(ErrorCode::FencedLeaderEpoch),
-        epoch if ours.0 < epoch => Some(ErrorCode::UnknownLeaderEpoch),
+        Some(epoch) if epoch < ours => Some(ErrorCode::FencedLeaderEpoch),
+        Some(epoch) if ours < epoch => Some(ErrorCode::UnknownLeaderEpoch),
         _ => None,
     }
 }
@@ -472,7 +474,8 @@ impl Entry {
             current_leader: self.found.newer_epoch.map_or_else(FetchResponseLeader::default, |epoch| {
                 FetchResponseLeader { leader_id: node.0, leader_epoch: epoch.0 }
             }),
-            aborted_transactions: (is_unknown || read_committed).then_some(aborted),
+            aborted_transactions: (is_unknown || (read_committed && self.found.error.is_none()))
+                .then_some(aborted),
             records,
             ..FetchResponsePartition::default()
         }

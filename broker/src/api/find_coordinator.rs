@@ -32,7 +32,7 @@ impl Handlers {
                 host,
                 port,
                 error_code: error.code(),
-                error_message: Some(Str::from("")),
+                error_message: Some(Str::from(message(error, request.key_type, version))),
             }
         };
         if 4 <= version {
@@ -41,13 +41,23 @@ impl Handlers {
         }
         let one = row(request.key.clone());
         FindCoordinatorResponse {
-            error_message: Some(Str::from(if one.error_code == 0 { "NONE" } else { "" })),
+            error_message: one.error_message,
             error_code: one.error_code,
             node_id: one.node_id,
             host: one.host,
             port: one.port,
             ..FindCoordinatorResponse::default()
         }
+    }
+}
+
+/// As in Kafka, a share partition's key gets the code alone where there are several.
+fn message(error: ErrorCode, key_type: i8, version: i16) -> &'static str {
+    match error {
+        ErrorCode::None if version < 4 => "NONE",
+        ErrorCode::None => "",
+        _ if key_type == SHARE && 4 <= version => "",
+        _ => "nothing is coordinated by keys of this type at this version",
     }
 }
 

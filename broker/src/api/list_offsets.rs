@@ -61,6 +61,7 @@ impl Handlers {
         };
         let mut times = times_named(&request);
         let mut topics: Vec<ListOffsetsResponseTopic> = Vec::with_capacity(request.topics.len());
+        let mut places: BTreeMap<Str, usize> = BTreeMap::new();
         for topic in request.topics {
             let entry = self.partitions.topic(&topic.name);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -85,7 +86,15 @@ impl Handlers {
                 };
                 partitions.push(response_row(version, &row, answer));
             }
-            topics.push(ListOffsetsResponseTopic { name: topic.name, partitions });
+            // As in Kafka, a topic has one row, and none if nothing of it was asked.
+            if partitions.is_empty() {
+                continue;
+            }
+            let place = *places.entry(topic.name.clone()).or_insert(topics.len());
+            match topics.get_mut(place) {
+                Some(answered) => answered.partitions.append(&mut partitions),
+                None => topics.push(ListOffsetsResponseTopic { name: topic.name, partitions }),
+            }
         }
         ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
     }
@@ -98,7 +107,8 @@ impl Handlers {
         row: &ListOffsetsRequestPartition,
     ) -> Result<Answer, ErrorCode> {
         let current = partition.leader_epoch();
-        if let Some(error) = epoch_error(row.current_leader_epoch, current) {
+        let known = LeaderEpoch(row.current_leader_epoch);
+        if let Some(error) = epoch_error((known != LeaderEpoch::UNKNOWN).then_some(known), current) {
             return Err(error);
         }
         match partition.state() {

@@ -39,7 +39,8 @@ impl Handlers {
         row: &OffsetForLeaderEpochRequestPartition,
     ) -> OffsetForLeaderEpochResponsePartition {
         let current = partition.leader_epoch();
-        if let Some(error) = epoch_error(row.current_leader_epoch, current) {
+        let known = LeaderEpoch(row.current_leader_epoch);
+        if let Some(error) = epoch_error((known != LeaderEpoch::UNKNOWN).then_some(known), current) {
             return failed(row.partition, error);
         }
         if partition.state() == PartitionState::Deleted {

@@ -201,7 +201,6 @@ mod tests {
         check_refused("compression.zstd.level", Some("23"), "from -131072 to 22");
         check_refused("compression.type", Some("none"), "uncompressed, zstd, lz4");
         check_refused("cleanup.policy", Some("delete,"), "empty item");
-        check_refused("cleanup.policy", Some("delete,delete"), "twice");
         check_refused("cleanup.policy", Some("Delete"), "one of compact, delete");
         check_refused("preallocate", Some("yes"), "true or false");
         check_refused("min.insync.replicas", Some("0"), "at least 1");

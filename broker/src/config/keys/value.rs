@@ -40,12 +40,6 @@ pub enum ValueProblem {
         /// Those that it takes.
         valid: &'static [&'static str],
     },
-    /// The same item stands in a list twice.
-    #[error("{item:?} stands in the list twice")]
-    Repeated {
-        /// The item.
-        item: String,
-    },
     /// An item between commas is empty.
     #[error("the list has an empty item")]
     EmptyItem,
@@ -56,7 +50,7 @@ pub enum ValueProblem {
 
 impl Key {
     /// Reads `text` as Kafka does: white space around it is dropped, `true` and `false` may be in capitals, lists are
-    /// split at commas and their items trimmed, and an empty list is legal.
+    /// split at commas and their items trimmed, an item may stand twice, and an empty list is legal.
     pub fn parse(&self, text: &str) -> Result<Value, ValueProblem> {
         let text = text.trim();
         match self.config_type {
@@ -140,13 +134,8 @@ impl Key {
             return Err(ValueProblem::EmptyItem);
         }
         match self.valid {
-            Valid::OneOf(valid) => {
-                if items.iter().any(|item| !valid.contains(&item.as_str())) {
-                    return Err(ValueProblem::NotOneOf { valid });
-                }
-                if let Some(item) = first_repeated(&items) {
-                    return Err(ValueProblem::Repeated { item: item.to_owned() });
-                }
+            Valid::OneOf(valid) if items.iter().any(|item| !valid.contains(&item.as_str())) => {
+                return Err(ValueProblem::NotOneOf { valid });
             }
             Valid::ThrottledReplicas if !are_throttled_replicas(&items) => {
                 return Err(ValueProblem::ThrottledReplicas);
@@ -165,11 +154,6 @@ fn parse_boolean(text: &str) -> Result<Value, ValueProblem> {
     } else {
         Err(ValueProblem::WrongType { expected: "true or false" })
     }
-}
-
-fn first_repeated(items: &[String]) -> Option<&str> {
-    let earlier = |index: usize, item: &String| items.iter().take(index).any(|other| other == item);
-    items.iter().enumerate().find(|(index, item)| earlier(*index, item)).map(|(_, item)| item.as_str())
 }
 
 fn are_throttled_replicas(items: &[String]) -> bool {
