@@ -153,13 +153,15 @@ fn every_api_has_its_handler_and_its_tests() {
     let tests = read(&root().join("tests/wire/main.rs"));
     for api in ApiKey::ALL {
         let module = module_name(*api);
-        for folder in ["protocol/src/api", "broker/src/api", "tests/wire"] {
+        for folder in ["protocol/src/api", "broker/src/api", "tests/wire", "tests/recordings"] {
             let file = root().join(folder).join(format!("{module}.rs"));
             assert!(file.is_file(), "{}: {} has no file", file.display(), api.name());
         }
         assert!(tests.contains(&format!("mod {module};")), "tests/wire/main.rs does not run {module}");
         let file = root().join("tests/wire").join(format!("{module}.rs"));
         assert!(read(&file).contains("#[test]"), "{} tests something", file.display());
+        let recording = root().join("tests/recordings").join(format!("{module}.json"));
+        assert!(recording.is_file(), "{}: {} has no recording", recording.display(), api.name());
     }
 }
 

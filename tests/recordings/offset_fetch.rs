@@ -1,0 +1,116 @@
+//! OffsetFetch, of groups that have committed nothing.
+
+use ottla_protocol::api::find_coordinator::FindCoordinatorRequest;
+use ottla_protocol::api::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use ottla_protocol::wire::Str;
+
+use crate::player::{Player, Raw};
+use crate::requests::Topic;
+
+crate::scripts![nothing_committed, all_that_was_committed, many_groups, members, bodies];
+
+type Asked<'a> = &'a [(&'a Topic, &'a [i32])];
+
+fn group(name: &str, topics: Option<Asked<'_>>) -> OffsetFetchRequestGroup {
+    let topic = |(topic, partitions): &(&Topic, &[i32])| OffsetFetchRequestTopics {
+        name: topic.name.clone(),
+        topic_id: topic.id,
+        partition_indexes: partitions.to_vec(),
+    };
+    let topics = topics.map(|topics| topics.iter().map(topic).collect());
+    OffsetFetchRequestGroup { group_id: Str::copy_of(name), topics, ..OffsetFetchRequestGroup::default() }
+}
+
+/// Of one group, at any version.
+fn asked(version: i16, name: &str, topics: Option<Asked<'_>>) -> OffsetFetchRequest {
+    if 8 <= version {
+        return OffsetFetchRequest { groups: vec![group(name, topics)], ..OffsetFetchRequest::default() };
+    }
+    let topic = |(topic, partitions): &(&Topic, &[i32])| OffsetFetchRequestTopic {
+        name: topic.name.clone(),
+        partition_indexes: partitions.to_vec(),
+    };
+    let topics = topics.map(|topics| topics.iter().map(topic).collect());
+    OffsetFetchRequest { group_id: Str::copy_of(name), topics, ..OffsetFetchRequest::default() }
+}
+
+/// Waits until these groups are coordinated: Kafka creates a topic for that first.
+fn wait_until_coordinated(play: &mut Player, groups: &[&str]) {
+    let names: Vec<Str> = groups.iter().map(|name| Str::copy_of(name)).collect();
+    let find = FindCoordinatorRequest { coordinator_keys: names, ..FindCoordinatorRequest::default() };
+    play.wait_until(4, "there are coordinators", &find, |response| {
+        response.coordinators.iter().all(|row| row.error_code == 0)
+    });
+    let every = groups.iter().map(|name| group(name, Some(&[]))).collect();
+    let every = OffsetFetchRequest { groups: every, ..OffsetFetchRequest::default() };
+    play.wait_until(8, "they are loaded", &every, |response| {
+        response.groups.iter().all(|group| group.error_code == 0)
+    });
+}
+
+fn nothing_committed(play: &mut Player) {
+    wait_until_coordinated(play, &["g", ""]);
+    let topic = play.topic("t", 2, &[]);
+    let absent = Topic::absent("nobody-has-this-name");
+    for (step, name) in [("a group", "g"), ("a group without a name", "")] {
+        play.every(step, |version| asked(version, name, Some(&[(&topic, &[1, 0])])));
+    }
+    play.every("partitions that are not there", |version| asked(version, "g", Some(&[(&topic, &[9, -1])])));
+    play.every("a topic that is not there", |version| asked(version, "g", Some(&[(&absent, &[0])])));
+    play.every("one that is there and one that is not", |version| {
+        asked(version, "g", Some(&[(&absent, &[0]), (&topic, &[0])]))
+    });
+    play.every("a partition twice", |version| asked(version, "g", Some(&[(&topic, &[0, 0])])));
+    play.every("no partitions", |version| asked(version, "g", Some(&[(&topic, &[])])));
+    play.at(7..=10, "only stable ones", |version| OffsetFetchRequest {
+        require_stable: true,
+        ..asked(version, "g", Some(&[(&topic, &[0])]))
+    });
+}
+
+fn all_that_was_committed(play: &mut Player) {
+    wait_until_coordinated(play, &["g"]);
+    play.at(2..=10, "null", |version| asked(version, "g", None));
+    play.every("an empty list", |version| asked(version, "g", Some(&[])));
+}
+
+fn many_groups(play: &mut Player) {
+    wait_until_coordinated(play, &["a", "b"]);
+    let topic = play.topic("t", 1, &[]);
+    let groups =
+        vec![group("b", Some(&[(&topic, &[0])])), group("a", None), group("b", Some(&[(&topic, &[0])]))];
+    play.at(8..=10, "two, and one twice", |_| OffsetFetchRequest {
+        groups: groups.clone(),
+        ..OffsetFetchRequest::default()
+    });
+    play.at(8..=10, "none", |_| OffsetFetchRequest::default());
+}
+
+fn members(play: &mut Player) {
+    wait_until_coordinated(play, &["g"]);
+    let topic = play.topic("t", 1, &[]);
+    for (step, member_id, member_epoch) in
+        [("somebody", Some("somebody"), 3), ("an empty id", Some(""), -1), ("an epoch alone", None, 3)]
+    {
+        let one = OffsetFetchRequestGroup {
+            member_id: member_id.map(Str::from),
+            member_epoch,
+            ..group("g", Some(&[(&topic, &[0])]))
+        };
+        play.at(9..=10, step, |_| OffsetFetchRequest {
+            groups: vec![one.clone()],
+            ..OffsetFetchRequest::default()
+        });
+    }
+}
+
+fn bodies(play: &mut Player) {
+    let null_topics = [0, 1, b'g', 0xff, 0xff, 0xff, 0xff];
+    play.raw::<OffsetFetchRequest>(
+        "null topics at version 1",
+        Raw::of::<OffsetFetchRequest>(1, &null_topics),
+    );
+    play.raw::<OffsetFetchRequest>("no body", Raw::of::<OffsetFetchRequest>(8, &[]));
+}
