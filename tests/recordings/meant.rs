@@ -12,7 +12,7 @@ pub(crate) const MEANT: &[Meant] = &[
     meant(
         "ApiVersions | the APIs",
         &[
-            "api_versions > *.api_keys[*",
+            "api_versions > *.api_keys[*]",
             "api_versions > *.supported_features",
             "api_versions > *.finalized_features*",
         ],
@@ -24,6 +24,7 @@ pub(crate) const MEANT: &[Meant] = &[
     meant(
         "ListOffsets 0, CreateTopics 0 and 1",
         &[
+            "api_versions > *.api_keys[*].min_version",
             "create_topics > old versions > *",
             "delete_topics > version 0 > *",
             "describe_configs > version 0 > *",
