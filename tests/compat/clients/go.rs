@@ -4,7 +4,7 @@ use std::process::Command;
 
 use ottla_testkit::foreign::{Skip, run};
 
-use super::{contents, limited, source, store};
+use super::{compile, contents, limited, source, store};
 
 /// One of the programs, named like its folder.
 pub(crate) fn go(program: &str) -> Result<Command, Skip> {
@@ -13,11 +13,18 @@ pub(crate) fn go(program: &str) -> Result<Command, Skip> {
     let programs = store().prepare("go", &stamp, |directory| {
         // Modules and objects are kept for the next build.
         let cache = store().place().join("go-cache");
-        let mut build = Command::new("go");
-        build.current_dir(source("go")).args(["build", "-buildvcs=false", "-modcacherw", "-o"]);
-        build.arg(directory).arg("./...").env("GOTOOLCHAIN", "local");
-        build.env("GOMODCACHE", cache.join("modules")).env("GOCACHE", cache.join("objects"));
-        run(&mut build).map(drop)
+        let go = |arguments: &[&str]| {
+            let mut go = Command::new("go");
+            go.current_dir(source("go"))
+                .args(arguments)
+                .env("GOTOOLCHAIN", "local")
+                .env("GOFLAGS", "-modcacherw");
+            go.env("GOMODCACHE", cache.join("modules")).env("GOCACHE", cache.join("objects"));
+            go
+        };
+        run(&mut go(&["mod", "download"]))?;
+        compile(go(&["build", "-buildvcs=false", "-o"]).arg(directory).arg("./..."));
+        Ok(())
     })?;
     Ok(limited(programs.join(program)))
 }

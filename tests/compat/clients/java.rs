@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ottla_testkit::foreign::{Skip, Store, kafka_jars, maven_jars, run};
 
-use super::{contents, limited, source, store};
+use super::{compile, contents, limited, source, store};
 
 /// The oldest client that Kafka 4 serves.
 const OLD_VERSION: &str = "2.1.1";
@@ -28,10 +28,11 @@ fn program(name: &str, jars: &Path, classes: &[&str], main: &str) -> Result<Comm
     let version = run(Command::new("javac").arg("-version"))?;
     let stamp = String::from_utf8_lossy(&version.stdout).into_owned() + &jars + &contents(&source("java"))?;
     let compiled = store().prepare(name, &stamp, |directory| {
-        let mut compile = Command::new("javac");
-        compile.args(["-cp", &jars, "-d"]).arg(directory);
-        compile.args(classes.iter().map(|class| source("java").join(class).with_extension("java")));
-        run(&mut compile).map(drop)
+        let mut javac = Command::new("javac");
+        javac.args(["-cp", &jars, "-d"]).arg(directory);
+        javac.args(classes.iter().map(|class| source("java").join(class).with_extension("java")));
+        compile(&mut javac);
+        Ok(())
     })?;
     let mut java = limited("java");
     java.args([

@@ -35,6 +35,13 @@ fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
+/// Compiles a program of ours. That its compiler and its client are there is known by then, so a failure is ours too.
+fn compile(command: &mut Command) {
+    let output = command.output().expect("the compiler ran a moment ago");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+}
+
 /// The names and text of all files below a folder: what a client is built from.
 fn contents(folder: &Path) -> Result<String, Skip> {
     let mut entries: Vec<PathBuf> =

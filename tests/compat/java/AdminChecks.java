@@ -210,7 +210,7 @@ final class AdminChecks {
         Checks.equal("latest tiered", "-1 -1", offset(OffsetSpec.latestTiered()));
         Checks.equal("earliest pending upload", "-1 -1", offset(OffsetSpec.earliestPendingUpload()));
         Checks.fails("of a topic that isn't there", "UNKNOWN_TOPIC_OR_PARTITION", () -> admin.listOffsets(
-            Map.of(new TopicPartition("java-nowhere", 0), OffsetSpec.latest()), new ListOffsetsOptions().timeoutMs(700)).all().get());
+            Map.of(new TopicPartition("java-nowhere", 0), OffsetSpec.latest()), new ListOffsetsOptions().timeoutMs(5000)).all().get());
     }
 
     private void producers() throws Exception {

@@ -59,7 +59,7 @@ final class ClientChecks {
     }
 
     static KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {
-        Map<String, Object> options = new HashMap<>(Map.of("bootstrap.servers", broker, "max.block.ms", 1500));
+        Map<String, Object> options = new HashMap<>(Map.of("bootstrap.servers", broker, "max.block.ms", 20_000));
         options.putAll(more);
         return new KafkaProducer<>(options, new ByteArraySerializer(), new ByteArraySerializer());
     }
@@ -67,7 +67,7 @@ final class ClientChecks {
     static KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> more) {
         Map<String, Object> options = new HashMap<>(Map.of(
             "bootstrap.servers", broker, "auto.offset.reset", "none", "allow.auto.create.topics", false,
-            "default.api.timeout.ms", 5000, "fetch.max.wait.ms", 50));
+            "default.api.timeout.ms", 15_000, "fetch.max.wait.ms", 50));
         options.putAll(more);
         return new KafkaConsumer<>(options, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
@@ -216,7 +216,7 @@ final class ClientChecks {
     }
 
     private static void mistakes() throws Exception {
-        try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("max.request.size", 5_000_000))) {
+        try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("max.request.size", 5_000_000, "max.block.ms", 2500))) {
             Checks.fails("a record that is too large", "MESSAGE_TOO_LARGE",
                 () -> producer.send(new ProducerRecord<>("java-acks", 0, null, new byte[2_000_000])).get());
             Checks.equal("the next one is taken", 60L, producer.send(new ProducerRecord<>("java-acks", 0, null, new byte[1])).get().offset());
