@@ -56,6 +56,22 @@ pub(super) fn create_topic(
     wait_for("the topic is created", PATIENCE, || {
         (client.request(7, &request).topics[0].error_code == 0).then_some(())
     });
+    // Kafka answers before every part of the node has heard of it.
+    let partition = |partition_index| ListOffsetsRequestPartition {
+        partition_index,
+        current_leader_epoch: -1,
+        timestamp: -1,
+        ..ListOffsetsRequestPartition::default()
+    };
+    let asked = ListOffsetsRequestTopic {
+        name: Str::from(name),
+        partitions: (0..num_partitions).map(partition).collect(),
+    };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![asked], ..ListOffsetsRequest::default() };
+    wait_for("its partitions are led", PATIENCE, || {
+        let response = client.request(7, &request);
+        response.topics[0].partitions.iter().all(|row| row.error_code == 0).then_some(())
+    });
 }
 
 pub(super) fn change_config(
