@@ -9,6 +9,7 @@ mod broker;
 mod builder;
 pub mod config;
 pub mod controller;
+mod coordinator;
 mod descriptors;
 mod health;
 pub mod log;
