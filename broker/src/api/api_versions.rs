@@ -7,6 +7,8 @@ use ottla_protocol::api::ApiKey;
 use ottla_protocol::api::api_versions::{ApiVersionsRequest, ApiVersionsResponse, ApiVersionsResponseKey};
 use ottla_protocol::error_code::ErrorCode;
 
+use super::unanswered::is_unanswered;
+
 pub(super) fn answer(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
     let names = [&request.client_software_name, &request.client_software_version];
     if 3 <= version && !names.iter().all(|name| is_software_name(name)) {
@@ -17,6 +19,7 @@ pub(super) fn answer(request: &ApiVersionsRequest, version: i16) -> ApiVersionsR
     }
     let api_keys = ApiKey::ALL
         .iter()
+        .filter(|key| !is_unanswered(**key))
         .map(|key| ApiVersionsResponseKey {
             api_key: key.code(),
             min_version: key.advertised().first,

@@ -27,6 +27,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod resource_type;
+mod unanswered;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -187,6 +188,7 @@ impl Handlers {
                 answer(&header, body, |request| self.list_config_resources(header.api_version, &request))
             }
             ApiKey::Produce => Err("a Produce request is answered where it arrives".to_owned()),
+            unanswered => Err(format!("{} has no handler yet", unanswered.name())),
         };
         answered.unwrap_or_else(Reply::Close)
     }

@@ -251,6 +251,8 @@ macro_rules! api {
         )*
     ) => {
         #[allow(unused_imports)]
+        use bytes::Bytes;
+        #[allow(unused_imports)]
         use $crate::types::TopicId;
         #[allow(unused_imports)]
         use $crate::wire::{DecodeError, Field, FrameWriter, Reader, Records, Str, ToTree, Tree, Version};

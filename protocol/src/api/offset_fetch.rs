@@ -2,7 +2,7 @@
 //!
 //! | version | adds                                                                     | source   |
 //! |---------|--------------------------------------------------------------------------|----------|
-//! | 1       | offsets kept by the broker; Kafka 4 no longer serves 0                   |          |
+//! | 1       | offsets kept by the broker; Kafka 4 no longer serves 0, here it is as 1  |          |
 //! | 2       | null topics ask for all; an error for the whole group                    | KIP-88   |
 //! | 3       | throttle time                                                            | KIP-124  |
 //! | 5       | leader epoch                                                             | KIP-320  |
@@ -16,13 +16,13 @@
 //! metadata is empty.
 
 api! {
-    OffsetFetch { key: 9, versions: 1..=10, advertised: 1..=10, flexible: 6 }
+    OffsetFetch { key: 9, versions: 0..=10, advertised: 0..=10, flexible: 6 }
 
     /// Asks for the committed offsets of one group, or from version 8 of many.
     request OffsetFetchRequest {
-        [1..=7] group_id: Str,
+        [0..=7] group_id: Str,
         /// Null asks for all that the group has committed.
-        [1..=7, null 2..=7] topics: Option<Vec<OffsetFetchRequestTopic>>,
+        [0..=7, null 2..=7] topics: Option<Vec<OffsetFetchRequestTopic>>,
         [8..] groups: Vec<OffsetFetchRequestGroup>,
         /// Whether offsets of a transaction that has not ended yet are an error.
         [7..] require_stable: bool,
@@ -30,8 +30,8 @@ api! {
 
     /// A topic's partitions.
     part OffsetFetchRequestTopic {
-        [1..=7] name: Str,
-        [1..=7] partition_indexes: Vec<i32>,
+        [0..=7] name: Str,
+        [0..=7] partition_indexes: Vec<i32>,
     }
 
     /// A group and what is asked of it.
@@ -54,24 +54,24 @@ api! {
     /// Committed offsets.
     response OffsetFetchResponse {
         [3..] throttle_time_ms: i32,
-        [1..=7] topics: Vec<OffsetFetchResponseTopic>,
+        [0..=7] topics: Vec<OffsetFetchResponseTopic>,
         [2..=7] error_code: i16,
         [8..] groups: Vec<OffsetFetchResponseGroup>,
     }
 
     /// A topic's partitions.
     part OffsetFetchResponseTopic {
-        [1..=7] name: Str,
-        [1..=7] partitions: Vec<OffsetFetchResponsePartition>,
+        [0..=7] name: Str,
+        [0..=7] partitions: Vec<OffsetFetchResponsePartition>,
     }
 
     /// What was committed for a partition.
     part OffsetFetchResponsePartition {
-        [1..] partition_index: i32,
-        [1..] committed_offset: i64,
+        [0..] partition_index: i32,
+        [0..] committed_offset: i64,
         [5..] committed_leader_epoch: i32 = -1,
-        [1..] metadata: Option<Str>,
-        [1..] error_code: i16,
+        [0..] metadata: Option<Str>,
+        [0..] error_code: i16,
     }
 
     /// What a group has committed.

@@ -16,8 +16,6 @@
 //! knows no compression. With `acks` 0 there is no response at all. A response has each partition of the request
 //! exactly once, and −1 as base offset where there is an error.
 
-use bytes::Bytes;
-
 api! {
     Produce { key: 0, versions: 3..=13, advertised: 0..=13, flexible: 9 }
 

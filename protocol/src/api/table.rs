@@ -1,12 +1,14 @@
 //! The APIs that this crate knows, read off their declarations.
 
 use super::{Api, VersionRange};
-use super::{alter_configs, api_versions, create_partitions, create_topics, incremental_alter_configs};
-use super::{delete_records, delete_topics, describe_cluster, describe_configs};
-use super::{describe_log_dirs, describe_producers, describe_topic_partitions, fetch, find_coordinator};
 use super::{
-    init_producer_id, list_config_resources, list_offsets, metadata, offset_fetch, offset_for_leader_epoch,
-    produce,
+    add_offsets_to_txn, add_partitions_to_txn, alter_configs, api_versions, consumer_group_describe,
+    consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_topic_partitions, describe_transactions, end_txn, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_transactions, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group, txn_offset_commit, write_txn_markers,
 };
 
 macro_rules! apis {
@@ -49,10 +51,24 @@ apis! {
     ListOffsets = list_offsets,
     /// Brokers, topics, partitions and their leaders.
     Metadata = metadata,
+    /// Keeps how far a group has come.
+    OffsetCommit = offset_commit,
     /// The offsets that groups have committed.
     OffsetFetch = offset_fetch,
     /// Which broker coordinates a group, a transactional id or a share partition.
     FindCoordinator = find_coordinator,
+    /// Makes a client a member of a classic group.
+    JoinGroup = join_group,
+    /// Keeps a member in a classic group.
+    Heartbeat = heartbeat,
+    /// Takes members out of a classic group.
+    LeaveGroup = leave_group,
+    /// Hands in and hands out a classic group's assignments.
+    SyncGroup = sync_group,
+    /// The state and the members of classic groups.
+    DescribeGroups = describe_groups,
+    /// The groups that a broker coordinates.
+    ListGroups = list_groups,
     /// Which APIs and versions the broker has.
     ApiVersions = api_versions,
     /// Creates topics.
@@ -65,6 +81,16 @@ apis! {
     InitProducerId = init_producer_id,
     /// Where a leader epoch ends.
     OffsetForLeaderEpoch = offset_for_leader_epoch,
+    /// Makes partitions part of a transaction.
+    AddPartitionsToTxn = add_partitions_to_txn,
+    /// Makes a group's offsets part of a transaction.
+    AddOffsetsToTxn = add_offsets_to_txn,
+    /// Commits or aborts a transaction.
+    EndTxn = end_txn,
+    /// Writes into partitions that a transaction has ended.
+    WriteTxnMarkers = write_txn_markers,
+    /// Commits a group's offsets as part of a transaction.
+    TxnOffsetCommit = txn_offset_commit,
     /// The configs of topics, brokers and groups.
     DescribeConfigs = describe_configs,
     /// Replaces all configs of topics and brokers.
@@ -73,12 +99,24 @@ apis! {
     DescribeLogDirs = describe_log_dirs,
     /// Gives topics more partitions.
     CreatePartitions = create_partitions,
+    /// Forgets groups without members.
+    DeleteGroups = delete_groups,
     /// Sets and removes configs of topics and brokers.
     IncrementalAlterConfigs = incremental_alter_configs,
+    /// Forgets offsets that a group has committed.
+    OffsetDelete = offset_delete,
     /// The brokers, for administration.
     DescribeCluster = describe_cluster,
     /// The producers whose state a partition keeps.
     DescribeProducers = describe_producers,
+    /// Where transactional ids stand.
+    DescribeTransactions = describe_transactions,
+    /// The transactional ids that a broker coordinates.
+    ListTransactions = list_transactions,
+    /// Joins a consumer group and keeps a member in it.
+    ConsumerGroupHeartbeat = consumer_group_heartbeat,
+    /// The state and the members of consumer groups.
+    ConsumerGroupDescribe = consumer_group_describe,
     /// The resources that have or may have configs.
     ListConfigResources = list_config_resources,
     /// Topics with their partitions, page by page.

@@ -136,6 +136,20 @@ impl Field for Option<Bytes> {
     }
 }
 
+impl Field for Bytes {
+    fn bytes_min(version: Version) -> usize {
+        length_bytes_min(version)
+    }
+
+    fn read(reader: &mut Reader, version: Version) -> Result<Bytes, DecodeError> {
+        reader.bytes(version.flexible)
+    }
+
+    fn write(&self, writer: &mut FrameWriter, version: Version) {
+        writer.put_nullable_bytes(Some(self), version.flexible);
+    }
+}
+
 impl Field for Records {
     fn bytes_min(version: Version) -> usize {
         length_bytes_min(version)

@@ -100,6 +100,12 @@ impl Generate for Option<Bytes> {
     }
 }
 
+impl Generate for Bytes {
+    fn generate(choices: &mut Choices, _: Version) -> Bytes {
+        generate_bytes(choices)
+    }
+}
+
 impl Generate for Records {
     fn generate(choices: &mut Choices, version: Version) -> Records {
         Option::<Bytes>::generate(choices, version).map_or(Records::Null, Records::Bytes)

@@ -29,7 +29,14 @@ use crate::api::list_offsets::{
     ListOffsetsResponsePartition, ListOffsetsResponseTopic,
 };
 use crate::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
-use crate::api::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::api::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use crate::api::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use crate::api::write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersRequestMarker};
 use crate::types::TopicId;
 use crate::wire::{DecodeError, Reader, Str};
 
@@ -84,6 +91,89 @@ fn list_offsets_11_has_the_bytes_of_10() {
     let topic = ListOffsetsResponseTopic { name: "t".into(), partitions: vec![partition] };
     let response = ListOffsetsResponse { topics: vec![topic], throttle_time_ms: 3 };
     assert_eq!(encode(&response, 11), encode(&response, 10));
+}
+
+#[test]
+fn offset_commit_0_knows_neither_member_nor_time() {
+    let partition = |commit_timestamp| OffsetCommitRequestPartition {
+        partition_index: 3,
+        committed_offset: 9,
+        commit_timestamp,
+        committed_metadata: Some("m".into()),
+        ..Default::default()
+    };
+    let topic = |commit_timestamp| OffsetCommitRequestTopic {
+        name: "t".into(),
+        partitions: vec![partition(commit_timestamp)],
+        ..Default::default()
+    };
+    check(
+        0,
+        OffsetCommitRequest { group_id: "g".into(), topics: vec![topic(-1)], ..Default::default() },
+        b"\0\x01g\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x03\0\0\0\0\0\0\0\x09\0\x01m",
+    );
+    check(
+        1,
+        OffsetCommitRequest {
+            group_id: "g".into(),
+            generation_id_or_member_epoch: 4,
+            member_id: "me".into(),
+            topics: vec![topic(258)],
+            ..Default::default()
+        },
+        b"\0\x01g\0\0\0\x04\0\x02me\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x03\0\0\0\0\0\0\0\x09\
+          \0\0\0\0\0\0\x01\x02\0\x01m",
+    );
+    let partition = OffsetCommitResponsePartition { partition_index: 3, error_code: 12 };
+    let topic =
+        OffsetCommitResponseTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    check(
+        1,
+        OffsetCommitResponse { topics: vec![topic], ..Default::default() },
+        b"\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x03\0\x0c",
+    );
+}
+
+#[test]
+fn offset_commit_10_names_topics_by_their_ids() {
+    let partition = OffsetCommitRequestPartition { partition_index: 3, ..Default::default() };
+    let topic = OffsetCommitRequestTopic {
+        topic_id: TopicId([7; 16]),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    check(
+        10,
+        OffsetCommitRequest { group_id: "g".into(), topics: vec![topic], ..Default::default() },
+        b"\x02g\xff\xff\xff\xff\x01\0\x02\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\
+          \x02\0\0\0\x03\0\0\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0",
+    );
+}
+
+#[test]
+fn write_txn_markers_2_says_the_transactions_version() {
+    let marker = WriteTxnMarkersRequestMarker {
+        producer_id: 5,
+        producer_epoch: 6,
+        transaction_result: true,
+        topics: vec![],
+        coordinator_epoch: -1,
+        transaction_version: 2,
+    };
+    check(
+        2,
+        WriteTxnMarkersRequest { markers: vec![marker] },
+        b"\x02\0\0\0\0\0\0\0\x05\0\x06\x01\x01\xff\xff\xff\xff\x02\0\0",
+    );
+}
+
+#[test]
+fn offset_fetch_0_has_the_bytes_of_1() {
+    let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![3] };
+    let request =
+        OffsetFetchRequest { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
+    check(0, request.clone(), b"\0\x01g\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x03");
+    assert_eq!(encode(&request, 0), encode(&request, 1));
 }
 
 fn topic_to_create() -> CreateTopicsRequestTopic {

@@ -21,10 +21,12 @@ const CASES_PER_VERSION: u32 = 48;
 
 /// Fields that only one side has: ours of versions that the oracle lacks, and the oracle's of versions to come.
 const FIELDS_OF_ONE_SIDE: &[&str] = &[
+    "commit_timestamp",
     "is_default",
     "is_cordoned",
     "max_num_offsets",
     "topic_id",
+    "transaction_version",
     "old_style_offsets",
     "enable_2_pc",
     "keep_prepared_txn",
@@ -100,8 +102,14 @@ fn field_names(shown: &str) -> Vec<&str> {
 
 #[test]
 fn offset_fetch_agrees() {
-    check::<crate::api::offset_fetch::OffsetFetchRequest, messages::OffsetFetchRequest>(&[10]);
-    check::<crate::api::offset_fetch::OffsetFetchResponse, messages::OffsetFetchResponse>(&[]);
+    check::<crate::api::offset_fetch::OffsetFetchRequest, messages::OffsetFetchRequest>(&[0, 10]);
+    check::<crate::api::offset_fetch::OffsetFetchResponse, messages::OffsetFetchResponse>(&[0]);
+}
+
+#[test]
+fn offset_commit_agrees() {
+    check::<crate::api::offset_commit::OffsetCommitRequest, messages::OffsetCommitRequest>(&[0, 1, 10]);
+    check::<crate::api::offset_commit::OffsetCommitResponse, messages::OffsetCommitResponse>(&[0, 1]);
 }
 
 macro_rules! agrees {
@@ -143,4 +151,21 @@ agrees! {
         DescribeProducersRequest, DescribeProducersResponse, lacking [];
     list_config_resources_agrees, list_config_resources:
         ListConfigResourcesRequest, ListConfigResourcesResponse, lacking [];
+    join_group_agrees, join_group: JoinGroupRequest, JoinGroupResponse, lacking [];
+    heartbeat_agrees, heartbeat: HeartbeatRequest, HeartbeatResponse, lacking [];
+    leave_group_agrees, leave_group: LeaveGroupRequest, LeaveGroupResponse, lacking [];
+    sync_group_agrees, sync_group: SyncGroupRequest, SyncGroupResponse, lacking [];
+    describe_groups_agrees, describe_groups: DescribeGroupsRequest, DescribeGroupsResponse, lacking [];
+    list_groups_agrees, list_groups: ListGroupsRequest, ListGroupsResponse, lacking [];
+    add_partitions_to_txn_agrees, add_partitions_to_txn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, lacking [];
+    add_offsets_to_txn_agrees, add_offsets_to_txn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, lacking [];
+    end_txn_agrees, end_txn: EndTxnRequest, EndTxnResponse, lacking [];
+    write_txn_markers_agrees, write_txn_markers: WriteTxnMarkersRequest, WriteTxnMarkersResponse, lacking [2];
+    txn_offset_commit_agrees, txn_offset_commit: TxnOffsetCommitRequest, TxnOffsetCommitResponse, lacking [];
+    delete_groups_agrees, delete_groups: DeleteGroupsRequest, DeleteGroupsResponse, lacking [];
+    offset_delete_agrees, offset_delete: OffsetDeleteRequest, OffsetDeleteResponse, lacking [];
+    describe_transactions_agrees, describe_transactions: DescribeTransactionsRequest, DescribeTransactionsResponse, lacking [];
+    list_transactions_agrees, list_transactions: ListTransactionsRequest, ListTransactionsResponse, lacking [];
+    consumer_group_heartbeat_agrees, consumer_group_heartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, lacking [];
+    consumer_group_describe_agrees, consumer_group_describe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, lacking [];
 }
