@@ -18,6 +18,7 @@ mod source;
 mod topic;
 mod topic_overrides;
 mod topics;
+mod transaction;
 mod values;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use topic::{
 };
 pub use topic_overrides::{InvalidTopicConfig, validate_topic_overrides};
 pub use topics::TopicsConfig;
+pub use transaction::TransactionConfig;
 pub use values::KeysWithoutEffect;
 use values::Values;
 
@@ -54,6 +56,8 @@ pub struct BrokerConfig {
     pub topics: TopicsConfig,
     /// What keeps clients from harming each other.
     pub limits: LimitsConfig,
+    /// How transactions are coordinated.
+    pub transaction: TransactionConfig,
     /// The values of broker keys by where they were set, for DescribeConfigs and for what topics inherit.
     pub layers: Arc<BrokerLayers>,
 }
@@ -70,6 +74,7 @@ impl BrokerConfig {
             log: LogConfig::read(&mut values, &layers),
             topics: TopicsConfig::read(&values),
             limits: LimitsConfig::read(&mut values),
+            transaction: TransactionConfig::read(&values),
             layers: Arc::new(layers),
         };
         let without_effect = values.without_effect();

@@ -7,3 +7,4 @@
 //! follow.
 
 pub(crate) mod core;
+pub(crate) mod transaction;

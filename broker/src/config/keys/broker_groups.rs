@@ -5,12 +5,13 @@ use super::{Key, Valid, boolean, int, list, long, short, string};
 const GROUPS: &str = "groups are not there yet";
 const SHARE_GROUPS: &str = "share groups are not there yet";
 const STREAMS_GROUPS: &str = "streams groups are not there yet";
-const TRANSACTIONS: &str = "transactions are not there yet";
-const TWO_PHASE: &str = "transactions are not there yet, so none can be prepared";
+const LOADED_OTHERWISE: &str = "the log is loaded as any reader reads it";
+const ONE_REPLICA: &str = "there is one replica so far";
+const TWO_PHASE: &str = "transactions cannot be prepared by their clients";
 
 pub(super) const KEYS: &[Key] = &[
-    int("add.partitions.to.txn.retry.backoff.max.ms").default("100").from(0).no_effect(TRANSACTIONS),
-    int("add.partitions.to.txn.retry.backoff.ms").default("20").from(1).no_effect(TRANSACTIONS),
+    int("add.partitions.to.txn.retry.backoff.max.ms").default("100").from(0),
+    int("add.partitions.to.txn.retry.backoff.ms").default("20").from(1),
     int("group.consumer.assignment.interval.ms").default("1000").from(0).cluster_wide().no_effect(GROUPS),
     list("group.consumer.assignors").default("uniform,range").no_effect(GROUPS),
     int("group.consumer.heartbeat.interval.ms").default("5000").from(1).no_effect(GROUPS),
@@ -123,24 +124,15 @@ pub(super) const KEYS: &[Key] = &[
     int("share.coordinator.threads").default("1").from(1).no_effect(SHARE_GROUPS),
     int("share.coordinator.write.timeout.ms").default("5000").from(1).no_effect(SHARE_GROUPS),
     int("share.fetch.purgatory.purge.interval.requests").default("1000").no_effect(SHARE_GROUPS),
-    int("transaction.abort.timed.out.transaction.cleanup.interval.ms")
-        .default("10000")
-        .from(1)
-        .no_effect(TRANSACTIONS),
-    int("transaction.max.timeout.ms").default("900000").from(1).no_effect(TRANSACTIONS),
-    boolean("transaction.partition.verification.enable")
-        .default("true")
-        .cluster_wide()
-        .no_effect(TRANSACTIONS),
-    int("transaction.remove.expired.transaction.cleanup.interval.ms")
-        .default("3600000")
-        .from(1)
-        .no_effect(TRANSACTIONS),
-    int("transaction.state.log.load.buffer.size").default("5242880").from(1).no_effect(TRANSACTIONS),
-    int("transaction.state.log.min.isr").default("2").from(1).no_effect(TRANSACTIONS),
-    int("transaction.state.log.num.partitions").default("50").from(1).no_effect(TRANSACTIONS),
-    short("transaction.state.log.replication.factor").default("3").from(1).no_effect(TRANSACTIONS),
-    int("transaction.state.log.segment.bytes").default("104857600").from(1).no_effect(TRANSACTIONS),
+    int("transaction.abort.timed.out.transaction.cleanup.interval.ms").default("10000").from(1),
+    int("transaction.max.timeout.ms").default("900000").from(1),
+    boolean("transaction.partition.verification.enable").default("true").cluster_wide(),
+    int("transaction.remove.expired.transaction.cleanup.interval.ms").default("3600000").from(1),
+    int("transaction.state.log.load.buffer.size").default("5242880").from(1).no_effect(LOADED_OTHERWISE),
+    int("transaction.state.log.min.isr").default("2").from(1).no_effect(ONE_REPLICA),
+    int("transaction.state.log.num.partitions").default("50").from(1),
+    short("transaction.state.log.replication.factor").default("3").from(1),
+    int("transaction.state.log.segment.bytes").default("104857600").from(1),
     boolean("transaction.two.phase.commit.enable").default("false").refused(TWO_PHASE),
-    int("transactional.id.expiration.ms").default("604800000").from(1).no_effect(TRANSACTIONS),
+    int("transactional.id.expiration.ms").default("604800000").from(1),
 ];

@@ -1,0 +1,34 @@
+//! The transaction coordinator: which producer holds a transactional id, what belongs to its transaction, and how that
+//! ends. One core for each partition of `__transaction_state`.
+//!
+//! * `state`: the states of a transaction, and which may follow which.
+//! * `value`: what the log says about one transactional id; `record` its bytes, Kafka's own.
+//! * `request`: what a core is asked, and its answers.
+//! * `core`: the decisions, split by request into `initialize`, `add`, `end`, `look` and by time into `timers`.
+//!
+//! A transaction ends in three steps that survive a crash each: the outcome is written (`PrepareCommit` or
+//! `PrepareAbort`), from where nothing can change it; markers go to every partition of the transaction, repeated until each
+//! has one; that this is done is written (`CompleteCommit` or `CompleteAbort`). A core that finds the first step without
+//! the third in its log takes the second again.
+
+mod add;
+mod core;
+mod end;
+mod initialize;
+mod look;
+mod record;
+mod request;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod value;
+
+pub(crate) use self::core::{EndedTransaction, TransactionCore, TransactionWorld};
+pub(crate) use self::record::{InvalidRecord, TransactionRecord};
+pub(crate) use self::request::{
+    AddPartitions, Description, EndTransaction, InitializeProducer, ListFilter, Listing, TransactionAnswer,
+    TransactionRequest, VerifyPartitions,
+};
+pub(crate) use self::state::{TransactionState, TransactionVersion};
+pub(crate) use self::value::{TopicPartition, TransactionValue};

@@ -1,0 +1,1 @@
+//! Scripts of events for the transaction coordinator.
