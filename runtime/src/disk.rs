@@ -150,6 +150,10 @@ pub trait File: Send + Sync + 'static {
     /// `false` where the file ends early or reading fails: the caller then asks `read_at`, which says why.
     fn read_resident(&self, range: Range<u64>, into: &mut bytes::BytesMut) -> bool;
 
+    /// Says that nobody will want a range soon: what of it is in memory and on the disk too need not stay in memory. Cheap,
+    /// waits for nothing, and need not have any effect.
+    fn release(&self, _range: Range<u64>) {}
+
     /// The descriptor that `sendfile` can use; only a real disk has one.
     fn descriptor(&self) -> Option<&OwnedFd>;
 }

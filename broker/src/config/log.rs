@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::compaction::CompactionConfig;
 use super::error::Unfit;
 use super::layers::BrokerLayers;
 use super::topic::TopicConfig;
@@ -28,6 +29,8 @@ pub struct LogConfig {
     pub disk_reserve_bytes: u64,
     /// `ottla.shards`: tasks that own the partitions, from 0, default 0 (none here): one per processor.
     pub shard_count: Option<u32>,
+    /// `log.cleaner.*`.
+    pub compaction: CompactionConfig,
     /// What a topic has that overrides nothing: the `log.*` keys and their likes.
     pub topic_defaults: TopicConfig,
 }
@@ -43,6 +46,7 @@ impl Default for LogConfig {
             disk_reserve_bytes: 64 * 1024 * 1024,
             scrub_bytes_per_second: 10 * 1024 * 1024,
             shard_count: None,
+            compaction: CompactionConfig::default(),
             topic_defaults: TopicConfig::default(),
         }
     }
@@ -59,6 +63,7 @@ impl LogConfig {
             disk_reserve_bytes: unsigned("ottla.disk.reserve.bytes"),
             scrub_bytes_per_second: unsigned("ottla.scrub.bytes.per.second"),
             shard_count: Some(values.required("ottla.shards").unsigned_int()).filter(|count| *count > 0),
+            compaction: CompactionConfig::read(values),
             topic_defaults: TopicConfig::inherited(layers),
             directory: read_directory(values),
         }
@@ -75,6 +80,7 @@ impl LogConfig {
         self.recovery_threads = threads.unwrap_or(self.recovery_threads);
         self.producer_id_expiration_ms =
             number("producer.id.expiration.ms").unwrap_or(self.producer_id_expiration_ms);
+        self.compaction = self.compaction.with_dynamic(layers);
         self.topic_defaults = TopicConfig::inherited(layers);
         self
     }

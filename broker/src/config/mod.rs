@@ -6,6 +6,7 @@
 //! Nothing here reads a file or looks at a clock: text comes in, typed values or errors that name their place go out.
 
 mod alteration;
+mod compaction;
 pub mod describe;
 mod error;
 pub mod keys;
@@ -27,6 +28,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use alteration::{AlterConfigError, ConfigAlteration, ConfigEdit, ConfigScope, OwnConfigs, alter};
+pub use compaction::CompactionConfig;
 pub use error::{ConfigError, ConfigErrors, Place, SyntaxProblem, Unfit};
 pub use layers::{BrokerLayers, Source, Synonym};
 pub use limits::LimitsConfig;

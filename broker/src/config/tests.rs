@@ -44,6 +44,15 @@ fn every_honoured_key_reaches_the_typed_tree() {
         delete.topic.enable=false
         fetch.max.bytes=1024
         listeners=PLAINTEXT://0.0.0.0:9192
+        log.cleaner.backoff.ms=0
+        log.cleaner.dedupe.buffer.size=5000000
+        log.cleaner.delete.retention.ms=0
+        log.cleaner.enable=false
+        log.cleaner.io.buffer.load.factor=0.5
+        log.cleaner.io.max.bytes.per.second=1E6
+        log.cleaner.max.compaction.lag.ms=2
+        log.cleaner.min.cleanable.ratio=0.25
+        log.cleaner.min.compaction.lag.ms=1
         log.cleanup.policy= compact , delete
         log.dirs=/data
         log.index.interval.bytes=0
@@ -102,6 +111,13 @@ fn every_honoured_key_reaches_the_typed_tree() {
             disk_reserve_bytes: 0,
             scrub_bytes_per_second: 3,
             shard_count: Some(2),
+            compaction: CompactionConfig {
+                enabled: false,
+                backoff_ms: 0,
+                dedupe_buffer_bytes: 5_000_000,
+                load_factor_millionths: 500_000,
+                io_bytes_per_second_max: Some(1_000_000),
+            },
             topic_defaults: TopicConfig {
                 cleanup_policy: CleanupPolicy { delete: true, compact: true },
                 compression: CompressionConfig {
@@ -122,6 +138,10 @@ fn every_honoured_key_reaches_the_typed_tree() {
                 timestamp_before_max_ms: 2,
                 timestamp_after_max_ms: 1,
                 min_insync_replicas: 2,
+                min_compaction_lag_ms: 1,
+                max_compaction_lag_ms: 2,
+                min_cleanable_dirty_millionths: 250_000,
+                delete_retention_ms: 0,
                 file_delete_delay_ms: 0,
                 flush_policy: FlushPolicy::Os,
                 flush_messages: 10,

@@ -45,6 +45,17 @@ pub struct TopicConfig {
     /// `min.insync.replicas`: from 1, default 1. What acks=-1 asks for is this, but never more than the partition has
     /// replicas.
     pub min_insync_replicas: u32,
+    /// `min.compaction.lag.ms`: records are not compacted before they are so old. From 0, default 0.
+    pub min_compaction_lag_ms: u64,
+    /// `max.compaction.lag.ms`: records older than this are compacted whatever the dirty ratio; the active segment is
+    /// closed in time for it. From 1, default 9223372036854775807.
+    pub max_compaction_lag_ms: u64,
+    /// `min.cleanable.dirty.ratio`, in millionths: a log is compacted once more of it than this is new since it last was.
+    /// From 0 to 1000000, default 500000.
+    pub min_cleanable_dirty_millionths: u32,
+    /// `delete.retention.ms`: how long tombstones and transaction markers stay once compaction has seen them. From 0,
+    /// default 86400000.
+    pub delete_retention_ms: u64,
     /// `file.delete.delay.ms`: between a segment's leaving the log and its file's removal. From 0, default 60000.
     pub file_delete_delay_ms: u64,
     /// `ottla.flush.policy`: what makes a written record safe. Default group.
@@ -74,6 +85,10 @@ impl Default for TopicConfig {
             timestamp_before_max_ms: i64::MAX as u64,
             timestamp_after_max_ms: 3_600_000,
             min_insync_replicas: 1,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX as u64,
+            min_cleanable_dirty_millionths: 500_000,
+            delete_retention_ms: 86_400_000,
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Group,
             flush_messages: i64::MAX as u64,
@@ -116,6 +131,10 @@ impl TopicConfig {
             "compression.lz4.level" => self.compression.lz4_level = level(value),
             "compression.type" => self.compression.codec = TopicCompression::of(value.text()),
             "compression.zstd.level" => self.compression.zstd_level = level(value),
+            "delete.retention.ms" => self.delete_retention_ms = value.unsigned(),
+            "max.compaction.lag.ms" => self.max_compaction_lag_ms = value.unsigned(),
+            "min.cleanable.dirty.ratio" => self.min_cleanable_dirty_millionths = value.millionths(),
+            "min.compaction.lag.ms" => self.min_compaction_lag_ms = value.unsigned(),
             "file.delete.delay.ms" => self.file_delete_delay_ms = value.unsigned(),
             "index.interval.bytes" => self.index_interval_bytes = value.unsigned_int(),
             "max.message.bytes" => self.max_message_bytes = value.unsigned_int(),

@@ -126,6 +126,11 @@ impl Attributes {
         self.has(DELETE_HORIZON_BIT)
     }
 
+    /// The same, with a delete horizon or without.
+    pub fn with_delete_horizon(self, yes: bool) -> Attributes {
+        self.with(DELETE_HORIZON_BIT, yes)
+    }
+
     fn has(self, bit: i16) -> bool {
         self.0 & bit != 0
     }

@@ -168,13 +168,13 @@ fn nullable<S: Source>(source: &mut S) -> Result<Option<Range<usize>>, Problem> 
 }
 
 #[inline]
-fn varint<S: Source>(source: &mut S) -> Result<i32, Problem> {
+pub(super) fn varint<S: Source>(source: &mut S) -> Result<i32, Problem> {
     // Bits beyond the 32nd are dropped before the sign is looked at, as Kafka's own reader does.
     Ok(unzigzag(u64::from(bits(source, VARINT_BYTES_MAX)? as u32)) as i32)
 }
 
 #[inline]
-fn varlong<S: Source>(source: &mut S) -> Result<i64, Problem> {
+pub(super) fn varlong<S: Source>(source: &mut S) -> Result<i64, Problem> {
     Ok(unzigzag(bits(source, VARLONG_BYTES_MAX)?))
 }
 

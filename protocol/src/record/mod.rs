@@ -11,6 +11,7 @@
 //! | `layout.rs`     | how a record is laid out                                         |
 //! | `compression/`  | the codecs, under budgets                                        |
 //! | `builder.rs`    | writing batches                                                  |
+//! | `sieve.rs`      | what compaction leaves of a batch                                |
 //! | `control.rs`    | control records                                                  |
 //! | `old_messages.rs` | naming what is no batch but a message of magic 0 or 1          |
 //!
@@ -27,6 +28,7 @@ pub mod header;
 mod layout;
 pub mod old_messages;
 pub mod records;
+mod sieve;
 mod varint;
 mod views;
 
@@ -37,4 +39,5 @@ pub use compression::{Compression, DecompressError};
 pub use header::{BatchError, BatchHeader, HEADER_BYTES};
 pub use layout::RecordFault;
 pub use records::{Record, RecordHeader, RecordOutline, Records, RecordsError, walk};
+pub use sieve::{Sieved, emptied};
 pub use views::{HeaderViews, RecordView, RecordViews};

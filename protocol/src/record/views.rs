@@ -42,6 +42,16 @@ impl<'a> RecordViews<'a> {
         RecordViews { bytes, position, left }
     }
 
+    /// The bytes of what has not been read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
+    }
+
+    /// The bytes that a later stage of the same reading, `later`, has read since this one.
+    pub(super) fn bytes_before(&self, later: &RecordViews<'_>) -> &'a [u8] {
+        self.bytes.get(self.position..later.position).unwrap_or_default()
+    }
+
     fn read(&mut self) -> Result<RecordView<'a>, Problem> {
         let bytes = self.bytes;
         let mut source = SliceSource::at(bytes, self.position);

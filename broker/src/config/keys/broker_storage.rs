@@ -4,7 +4,8 @@ use super::{Key, Valid, boolean, class, double, int, list, long, string};
 
 const ALONE: &str = "a node alone has no peers";
 const CHECKPOINTS: &str = "the ends of logs are checkpointed while they are written";
-const COMPACTION: &str = "compaction does not remove anything yet";
+const BUFFERS: &str = "compaction reads and writes in pieces of a fixed size";
+const ONE_TASK: &str = "one task compacts, one log after the other";
 const ONE_DIRECTORY: &str = "there is one data directory";
 const OURS_LOG_DIR: &str =
     "a temporary directory is no place for records, and the current directory is where a first try looks";
@@ -41,28 +42,17 @@ pub(super) const KEYS: &[Key] = &[
         .default("false")
         .cluster_wide()
         .refused(TIERING_WANTED),
-    long("log.cleaner.backoff.ms").default("15000").from(0).cluster_wide().no_effect(COMPACTION),
-    long("log.cleaner.dedupe.buffer.size").default("134217728").from(1).cluster_wide().no_effect(COMPACTION),
-    long("log.cleaner.delete.retention.ms").default("86400000").from(0).cluster_wide().no_effect(COMPACTION),
-    boolean("log.cleaner.enable").default("true").no_effect(COMPACTION),
-    double("log.cleaner.io.buffer.load.factor").default("0.9").cluster_wide().no_effect(COMPACTION),
-    int("log.cleaner.io.buffer.size").default("524288").from(0).cluster_wide().no_effect(COMPACTION),
-    double("log.cleaner.io.max.bytes.per.second")
-        .default("1.7976931348623157E308")
-        .cluster_wide()
-        .no_effect(COMPACTION),
-    long("log.cleaner.max.compaction.lag.ms")
-        .default("9223372036854775807")
-        .from(1)
-        .cluster_wide()
-        .no_effect(COMPACTION),
-    double("log.cleaner.min.cleanable.ratio")
-        .default("0.5")
-        .valid(Valid::Fraction(0.0, 1.0))
-        .cluster_wide()
-        .no_effect(COMPACTION),
-    long("log.cleaner.min.compaction.lag.ms").default("0").from(0).cluster_wide().no_effect(COMPACTION),
-    int("log.cleaner.threads").default("1").from(0).cluster_wide().no_effect(COMPACTION),
+    long("log.cleaner.backoff.ms").default("15000").from(0).cluster_wide(),
+    long("log.cleaner.dedupe.buffer.size").default("134217728").from(1).cluster_wide(),
+    long("log.cleaner.delete.retention.ms").default("86400000").from(0).cluster_wide(),
+    boolean("log.cleaner.enable").default("true"),
+    double("log.cleaner.io.buffer.load.factor").default("0.9").cluster_wide(),
+    int("log.cleaner.io.buffer.size").default("524288").from(0).cluster_wide().no_effect(BUFFERS),
+    double("log.cleaner.io.max.bytes.per.second").default("1.7976931348623157E308").cluster_wide(),
+    long("log.cleaner.max.compaction.lag.ms").default("9223372036854775807").from(1).cluster_wide(),
+    double("log.cleaner.min.cleanable.ratio").default("0.5").valid(Valid::Fraction(0.0, 1.0)).cluster_wide(),
+    long("log.cleaner.min.compaction.lag.ms").default("0").from(0).cluster_wide(),
+    int("log.cleaner.threads").default("1").from(0).cluster_wide().no_effect(ONE_TASK),
     list("log.cleanup.policy").default("delete").one_of(&["compact", "delete"]).cluster_wide(),
     list("log.dir").default("/tmp/kafka-logs").ours("./ottla-data", OURS_LOG_DIR),
     long("log.dir.failure.timeout.ms").default("30000").from(1).no_effect(ALONE),

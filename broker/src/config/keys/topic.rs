@@ -3,7 +3,6 @@
 use super::{Key, Valid, boolean, double, int, list, long, string};
 
 const ALONE: &str = "a node alone has no peers";
-const COMPACTION: &str = "compaction does not remove anything yet";
 const PREALLOCATED: &str = "space is reserved ahead in any case, as fast as a partition is written";
 const TIERING: &str = "tiered storage is not there yet";
 const TIERING_WANTED: &str = "tiered storage is not there yet, so records would not be moved to it";
@@ -20,11 +19,7 @@ pub(super) const KEYS: &[Key] = &[
         .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
         .synonym("compression.type"),
     int("compression.zstd.level").default("3").within(-131_072, 22).synonym("compression.zstd.level"),
-    long("delete.retention.ms")
-        .default("86400000")
-        .from(0)
-        .synonym("log.cleaner.delete.retention.ms")
-        .no_effect(COMPACTION),
+    long("delete.retention.ms").default("86400000").from(0).synonym("log.cleaner.delete.retention.ms"),
     long("file.delete.delay.ms").default("60000").from(0).synonym("log.segment.delete.delay.ms"),
     long("flush.messages").default("9223372036854775807").from(1).synonym("log.flush.interval.messages"),
     long("flush.ms").default("9223372036854775807").from(0).synonym("log.flush.interval.ms"),
@@ -46,8 +41,7 @@ pub(super) const KEYS: &[Key] = &[
     long("max.compaction.lag.ms")
         .default("9223372036854775807")
         .from(1)
-        .synonym("log.cleaner.max.compaction.lag.ms")
-        .no_effect(COMPACTION),
+        .synonym("log.cleaner.max.compaction.lag.ms"),
     int("max.message.bytes").default("1048588").from(0).synonym("message.max.bytes"),
     long("message.timestamp.after.max.ms")
         .default("3600000")
@@ -64,13 +58,8 @@ pub(super) const KEYS: &[Key] = &[
     double("min.cleanable.dirty.ratio")
         .default("0.5")
         .valid(Valid::Fraction(0.0, 1.0))
-        .synonym("log.cleaner.min.cleanable.ratio")
-        .no_effect(COMPACTION),
-    long("min.compaction.lag.ms")
-        .default("0")
-        .from(0)
-        .synonym("log.cleaner.min.compaction.lag.ms")
-        .no_effect(COMPACTION),
+        .synonym("log.cleaner.min.cleanable.ratio"),
+    long("min.compaction.lag.ms").default("0").from(0).synonym("log.cleaner.min.compaction.lag.ms"),
     int("min.insync.replicas").default("1").from(1).synonym("min.insync.replicas"),
     string("ottla.flush.policy").default("group").one_of(&["group", "os"]).synonym("ottla.flush.policy"),
     boolean("preallocate").default("false").synonym("log.preallocate").no_effect(PREALLOCATED),

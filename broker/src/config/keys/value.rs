@@ -195,6 +195,19 @@ impl Value {
         u32::try_from(self.number()).expect("the key's row admits 0 to 2147483647")
     }
 
+    /// The number of a double key.
+    pub(in crate::config) fn fraction(&self) -> f64 {
+        match self {
+            Value::Fraction(fraction) => *fraction,
+            other => panic!("{other:?} is asked for as a fraction: its row in the key table says otherwise"),
+        }
+    }
+
+    /// The same, in millionths.
+    pub(in crate::config) fn millionths(&self) -> u32 {
+        crate::config::compaction::millionths(self.fraction())
+    }
+
     /// The number, or none where it is negative.
     pub(in crate::config) fn unless_negative(&self) -> Option<u64> {
         u64::try_from(self.number()).ok()

@@ -82,7 +82,12 @@ pub(super) fn roll_policy(config: &TopicConfig, jitter_seed: u64, base: Offset) 
         0 => 0,
         most => mix(jitter_seed ^ base.0.unsigned_abs()) % most.saturating_add(1),
     };
-    let age_max_ms = i64::try_from(config.segment_ms.saturating_sub(jitter)).unwrap_or(i64::MAX);
+    // Only what is no longer active is compacted, and records must not wait for that beyond their lag.
+    let age_max_ms = match config.cleanup_policy.compact {
+        true => config.segment_ms.min(config.max_compaction_lag_ms),
+        false => config.segment_ms,
+    };
+    let age_max_ms = i64::try_from(age_max_ms.saturating_sub(jitter)).unwrap_or(i64::MAX);
     RollPolicy { bytes_max: config.segment_bytes.into(), age_max_ms }
 }
 

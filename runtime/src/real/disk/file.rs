@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::stat::fstat;
 use nix::sys::uio::pwritev;
 use nix::unistd::{fdatasync, ftruncate};
@@ -182,6 +182,19 @@ impl File for RealFile {
         let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let Ok(position) = offset(range.start) else { return false };
         len == 0 || syscalls::pread_resident(self.open_descriptor().as_fd(), position, len, into)
+    }
+
+    fn release(&self, range: Range<u64>) {
+        let (Ok(start), Ok(len)) = (offset(range.start), offset(range.end.saturating_sub(range.start)))
+        else {
+            return;
+        };
+        // A length of 0 would mean the whole file.
+        if 0 < len {
+            // Advice that isn't taken costs memory and nothing else.
+            let _ignored =
+                posix_fadvise(self.open_descriptor(), start, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
     }
 
     fn descriptor(&self) -> Option<&OwnedFd> {
