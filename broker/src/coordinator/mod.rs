@@ -7,4 +7,5 @@
 //! follow.
 
 pub(crate) mod core;
+pub(crate) mod group;
 pub(crate) mod transaction;
