@@ -1,3 +1,4 @@
 //! Groups.
 
 pub(crate) mod classic;
+pub(crate) mod consumer;
