@@ -30,6 +30,7 @@ use smallvec::SmallVec;
 use super::{ConnectionContext, Handlers, Reply, decode, encode};
 use crate::controller::topics::is_internal;
 use crate::log::batch_validation::{self, ValidatedBatch, ValidationRules};
+use crate::log::verification::Verification;
 use crate::network::RequestBytes;
 use crate::replication::{
     Acks, Append, Partition, PendingProduce, ProduceFailure, ProduceOutcome, ProduceOutcomes,
@@ -131,7 +132,8 @@ impl Handlers {
             next_slot += 1;
             let slot = slots.next().expect("one slot for each batch");
             // An inbox that is full holds this connection up, and its client in TCP.
-            self.shards.append(Append { partition, batch, acks: level, slot }).await;
+            let verification = Verification::Exempt;
+            self.shards.append(Append { partition, batch, acks: level, verification, slot }).await;
         }
         drop(slots);
         let deadline = (acks == -1).then(|| {

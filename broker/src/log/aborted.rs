@@ -30,8 +30,10 @@ pub(super) async fn aborted_among(
             }
             Err(error) => return Err(io_error(log, "read a transaction index", error)),
         };
-        for entry in entries.iter().flat_map(|entries| entries.iter()) {
-            if from <= entry.last_offset && entry.first_offset < to {
+        let entries = entries.as_ref().map_or(&[][..], |entries| entries.as_slice());
+        let first = entries.partition_point(|entry| entry.last_offset < from);
+        for entry in entries.iter().skip(first) {
+            if entry.first_offset < to {
                 found.push(*entry);
             }
             if to <= entry.last_stable_offset {

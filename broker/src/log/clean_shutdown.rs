@@ -38,6 +38,7 @@ use super::time_index::{NO_TIMESTAMP, TimestampOffset};
 const MAGIC: &Magic = b"ottlaCS\x01";
 const PARTITIONS_PER_FRAME: usize = 1024;
 const PRODUCERS: u8 = 1;
+const OPEN_TRANSACTION: u8 = 2;
 
 /// A partition that was stopped cleanly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct CleanPartition {
     pub oldest_segment_timestamp: Option<i64>,
     /// Whether it has producer state, in a snapshot at its log end.
     pub has_producers: bool,
+    /// Whether a transaction is open in it.
+    pub may_have_open_transaction: bool,
 }
 
 /// Why a file is not believed; the start is then taken for unclean.
@@ -135,7 +138,11 @@ fn encode_partition(into: &mut Vec<u8>, key: PartitionKey, partition: &CleanPart
     into.extend_from_slice(&largest.timestamp.to_be_bytes());
     into.extend_from_slice(&largest.offset.0.to_be_bytes());
     into.extend_from_slice(&partition.oldest_segment_timestamp.unwrap_or(NO_TIMESTAMP).to_be_bytes());
-    into.push(if partition.has_producers { PRODUCERS } else { 0 });
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    into.push(
+        flag(partition.has_producers, PRODUCERS)
+            | flag(partition.may_have_open_transaction, OPEN_TRANSACTION),
+    );
 }
 
 fn decode_partition(fields: &mut Fields<'_>) -> Option<(PartitionKey, CleanPartition)> {
@@ -152,6 +159,7 @@ fn decode_partition(fields: &mut Fields<'_>) -> Option<(PartitionKey, CleanParti
         largest_timestamp: (largest.timestamp != NO_TIMESTAMP).then_some(largest),
         oldest_segment_timestamp: (oldest != NO_TIMESTAMP).then_some(oldest),
         has_producers: flags & PRODUCERS != 0,
+        may_have_open_transaction: flags & OPEN_TRANSACTION != 0,
     };
     Some((key, partition))
 }
@@ -180,6 +188,7 @@ mod tests {
                 largest_timestamp: (n % 2 == 0).then_some(TimestampOffset { timestamp: 7, offset: end }),
                 oldest_segment_timestamp: (n % 3 == 0).then_some(0),
                 has_producers: n % 5 == 0,
+                may_have_open_transaction: n % 10 == 0,
             };
             (PartitionKey { topic_id: TopicId([9; 16]), partition: PartitionIndex(n) }, partition)
         };

@@ -14,6 +14,7 @@ use super::ends::{EndPlace, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
 use super::segment_indexes::IndexedBatch;
 use super::segment_names::FileKind;
+use super::transaction_index::AbortedTransaction;
 
 /// What the core wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +79,20 @@ pub enum LogEffect {
     },
     /// Write what the indexes still hold back to their files. Answered by [`LogEvent::IndexesFlushed`].
     FlushIndexes,
-    /// Put a producer state snapshot in place: temporary file, sync, rename, directory sync. Answered by
-    /// [`LogEvent::SnapshotWritten`].
+    /// Let readers know of an aborted transaction whose marker is about to be written to this segment.
+    NoteAborted {
+        /// The segment.
+        base: Offset,
+        /// The transaction.
+        entry: AbortedTransaction,
+    },
+    /// Put a producer state snapshot in place, and before it the transaction indexes of some segments: temporary file,
+    /// sync, rename, directory sync. Answered by [`LogEvent::SnapshotWritten`]; at most one is under way in a partition.
     WriteSnapshot {
         /// The offset that names it: the state is that before this record.
         offset: Offset,
+        /// The segments whose transaction indexes are written, as readers see them.
+        aborted: Vec<Offset>,
         /// The files to put in place, in this order.
         files: Vec<(FileKind, Bytes)>,
     },

@@ -192,7 +192,10 @@ impl LogFiles {
             LogEffect::NoteBatches { base, batches } => self.note_batches(base, &batches, sink),
             LogEffect::Seal { base, size } => self.seal(base, size),
             LogEffect::FlushIndexes => self.flush_indexes(sink),
-            LogEffect::WriteSnapshot { offset, files } => self.write_snapshot(offset, files, sink),
+            LogEffect::NoteAborted { base, entry } => self.writable_of(base).segment.note_aborted(entry),
+            LogEffect::WriteSnapshot { offset, aborted, files } => {
+                self.write_snapshot(offset, &aborted, files, sink);
+            }
             LogEffect::RemoveSnapshots { below } => self.remove_snapshots(below),
             LogEffect::WriteEpochs { epochs } => {
                 let bytes = Bytes::from(epochs.encode());
@@ -324,9 +327,30 @@ impl LogFiles {
         writable.indexes.flush(&self.context.disk, &self.context.spawner, Box::new(when_written));
     }
 
-    fn write_snapshot(&self, offset: Offset, files: Vec<(FileKind, Bytes)>, sink: &EventSink) {
+    fn write_snapshot(
+        &self,
+        offset: Offset,
+        aborted: &[Offset],
+        files: Vec<(FileKind, Bytes)>,
+        sink: &EventSink,
+    ) {
         let event = LogEvent::SnapshotWritten { offset };
+        let view = self.published.view();
+        // Retention may have taken the segment.
+        let segments = aborted.iter().filter_map(|base| view.segment_at(*base));
+        let index_of = |segment: &Arc<Segment>| {
+            Some((segment.path(FileKind::TransactionIndex), Bytes::from(segment.encoded_aborted()?)))
+        };
+        let indexes: Vec<(PathBuf, Bytes)> = segments.filter_map(index_of).collect();
         self.run("producer snapshot", event, sink, async move |disk, directory| {
+            let has_indexes = !indexes.is_empty();
+            for (path, bytes) in indexes {
+                put_in_place(&disk, &path, bytes).await?;
+            }
+            // A crash must not leave the snapshot alone.
+            if has_indexes {
+                sync_directory(&disk, &directory).await?;
+            }
             for (kind, bytes) in files {
                 let name = SegmentFileName::live(offset, kind).to_string();
                 put_in_place(&disk, &directory.join(name), bytes).await?;

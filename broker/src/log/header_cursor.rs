@@ -73,6 +73,20 @@ impl<'a> HeaderCursor<'a> {
         Ok(Found { header, position })
     }
 
+    /// What follows the header of a batch that was found, for one that is small.
+    pub(super) async fn records_of(&mut self, found: &Found) -> io::Result<Bytes> {
+        let (from, len) = (found.position + HEADER_BYTES as u64, found.header.total_size() - HEADER_BYTES);
+        let window_end = self.window_position + self.window.len() as u64;
+        if found.end_position() <= window_end && self.window_position <= from {
+            let from = usize::try_from(from - self.window_position).unwrap_or(usize::MAX);
+            return Ok(self.window.slice(from..from + len));
+        }
+        if let Some(segment) = self.segment {
+            segment.note_cold(&(from..found.end_position()));
+        }
+        self.file.read_at_wait(from, len).await
+    }
+
     fn holds(&self, position: u64) -> bool {
         let end = self.window_position + self.window.len() as u64;
         self.window_position <= position && position + HEADER_BYTES as u64 <= end

@@ -1,9 +1,9 @@
 //! The log: what a partition keeps on disk, and the decisions about it.
 //!
 //! Decisions: `batch_validation`, `checkpoint_files`, `clean_shutdown`, `clock_watch`, `disk_state`, `durability`,
-//! `effect`, `ends`, `flusher`, `frames`, `gaps`, `leader_epochs`, `offset_index`, `partition_log`, `producer_snapshot`,
-//! `producer_state`, `retention`, `rolling`, `safe_ends`, `segment_indexes`, `segment_names`, `sleeping`, `time_index`,
-//! `transaction_index`, `verified`, `verify`, `write_queue`. The others carry them out, or read for those who ask.
+//! `effect`, `ends`, `flusher`, `frames`, `gaps`, `leader_epochs`, `marker`, `offset_index`, `partition_log`,
+//! `producer_snapshot`, `producer_state`, `retention`, `rolling`, `safe_ends`, `segment_indexes`, `segment_names`,
+//! `sleeping`, `time_index`, `transaction_index`, `unstable`, `verification`, `verified`, `verify`, `write_queue`. The others carry them out, or read for those who ask.
 
 mod aborted;
 pub mod batch_validation;
@@ -25,6 +25,7 @@ mod index_loader;
 mod index_writer;
 pub mod leader_epochs;
 pub mod lookup;
+pub mod marker;
 pub mod offset_index;
 pub mod open;
 pub mod partition_log;
@@ -49,6 +50,8 @@ pub(crate) mod testing;
 mod tests;
 pub mod time_index;
 pub mod transaction_index;
+mod unstable;
+pub mod verification;
 mod verified;
 pub mod verify;
 pub mod view;

@@ -6,6 +6,7 @@
 mod epochs;
 mod indexes;
 mod producers;
+mod replay;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,13 @@ use ottla_runtime::{FileRef, MonotonicTime};
 use tracing::warn;
 
 use self::indexes::ActiveIndexes;
+use self::producers::Loaded;
 use super::effect::{SegmentSummary, StorageFailure};
 use super::files::{LogContext, LogFiles};
 use super::gaps::Gaps;
 use super::header_cursor::{HeaderCursor, NoHeader};
 use super::leader_epochs::LeaderEpochs;
 use super::partition_log::{Opened, PartitionLog};
-use super::producer_state::ProducerState;
 use super::recovery::{self, Listing, RecoverError, failed, recover};
 use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
@@ -82,8 +83,7 @@ struct Parts {
     gaps: Gaps,
     active: Option<ActiveIndexes>,
     first_timestamp: Option<i64>,
-    producers: ProducerState,
-    snapshot: Option<Offset>,
+    producers: Loaded,
     epochs: LeaderEpochs,
     epochs_are_dirty: bool,
 }
@@ -95,8 +95,7 @@ impl Parts {
             gaps,
             active: None,
             first_timestamp: None,
-            producers: ProducerState::default(),
-            snapshot: None,
+            producers: Loaded::default(),
             epochs: LeaderEpochs::default(),
             epochs_are_dirty: false,
         }
@@ -140,6 +139,8 @@ impl<'a> Opening<'a> {
         let gaps = recovery::gaps(&self.context.disk, &self.directory, &self.listing).await?;
         let mut parts = Parts::of(self.segments(), gaps);
         let Some(active) = parts.segments.last().filter(|_| log.damage.is_none()).cloned() else {
+            // Readers of committed records have to know what is open and what was aborted.
+            parts.producers = self.producers(&parts.segments, log, now).await?;
             return Ok(parts);
         };
         let (file, size) = self.open_for_writing(&active).await?;
@@ -148,14 +149,27 @@ impl<'a> Opening<'a> {
         active.set_file(file);
         active.set_indexes(Indexes::Active(Box::new(loaded.indexes.clone())));
         parts.active = Some(loaded);
-        if log.has_producers {
-            (parts.producers, parts.snapshot) =
-                producers::load(self.context, &self.directory, &self.listing, &parts.segments, log, now)
-                    .await?;
-        }
+        parts.producers = self.producers(&parts.segments, log, now).await?;
+        // What is aborted from now on is added to what there is.
+        active
+            .aborted(&self.context.disk)
+            .await
+            .map_err(|error| failed("read", &active.path(FileKind::TransactionIndex), &error))?;
         (parts.epochs, parts.epochs_are_dirty) =
             epochs::load(self.context, &self.directory, &parts.segments, log).await?;
         Ok(parts)
+    }
+
+    async fn producers(
+        &self,
+        segments: &[Arc<Segment>],
+        log: &SleepingLog,
+        now: MonotonicTime,
+    ) -> Result<Loaded, StorageFailure> {
+        if !log.has_producers {
+            return Ok(Loaded::default());
+        }
+        producers::load(self.context, &self.directory, &self.listing, segments, log, now).await
     }
 
     fn segments(&self) -> Vec<Arc<Segment>> {
@@ -183,15 +197,17 @@ impl<'a> Opening<'a> {
         log: &SleepingLog,
         parts: Parts,
     ) -> OpenLog {
-        let Parts { segments, gaps, active, first_timestamp, producers, snapshot, epochs, epochs_are_dirty } =
-            parts;
+        let Parts { segments, gaps, active, first_timestamp, producers, epochs, epochs_are_dirty } = parts;
+        let Loaded { state, snapshot, unstable, unsaved_aborted } = producers;
         let summaries = summaries(&segments, log, active.as_ref());
         let view = LogView::new(segments, gaps);
         let opened = Opened {
             config,
             log: log.clone(),
             segments: summaries,
-            producers,
+            producers: state,
+            unstable,
+            unsaved_aborted,
             snapshot,
             epochs: epochs.clone(),
             epochs_are_dirty,

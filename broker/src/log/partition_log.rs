@@ -16,13 +16,14 @@ mod retiring;
 mod space;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::record::BatchHeader;
-use ottla_protocol::types::{LeaderEpoch, Offset};
+use ottla_protocol::types::{LeaderEpoch, Offset, ProducerId};
 use ottla_runtime::MonotonicTime;
 
 use self::active::Active;
@@ -37,10 +38,14 @@ use super::effect::{LogEffect, LogEvent, NewNames, SegmentSummary, StorageFailur
 use super::ends::{EndPlace, LogEnds, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
 use super::preallocation::PreallocationBudget;
-use super::producer_state::{BatchIdentity, Outcome, ProducerState, RetainedBatch, SequenceError};
+use super::producer_state::{
+    BatchIdentity, MarkerError, Outcome, ProducerState, RetainedBatch, SequenceError,
+};
 use super::safe_ends::PartitionEnds;
 use super::segment_indexes::IndexedBatch;
 use super::sleeping::SleepingLog;
+use super::unstable::Unstable;
+use super::verification::{Verification, Verifications};
 use super::write_queue::WriteQueue;
 use crate::config::{FlushPolicy, TopicConfig};
 use crate::planted;
@@ -80,6 +85,16 @@ pub enum AppendError {
     /// The producer's epoch or sequence is not the one that comes next.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// The batch would begin a transaction of which the transaction coordinator has not said, or no longer says, that
+    /// this partition is part of it. Wire: INVALID_TXN_STATE (48).
+    #[error("producer {producer_id} has no transaction open here, and none that may begin")]
+    NoTransaction {
+        /// The producer.
+        producer_id: ProducerId,
+    },
+    /// A marker that comes from the past.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
     /// The offsets have run out. Wire: INVALID_RECORD (87).
     #[error("the log ends at {log_end}, and no offsets are left for the batch")]
     OffsetsExhausted {
@@ -104,6 +119,10 @@ pub(super) struct Opened {
     /// Oldest first; empty if there is no directory.
     pub(super) segments: Vec<SegmentSummary>,
     pub(super) producers: ProducerState,
+    /// Its open transactions.
+    pub(super) unstable: Unstable,
+    /// The segments whose transaction indexes lack something in their files.
+    pub(super) unsaved_aborted: BTreeSet<Offset>,
     pub(super) epochs: LeaderEpochs,
     /// Whether `leader-epoch-checkpoint` lacks some of them.
     pub(super) epochs_are_dirty: bool,
@@ -147,6 +166,8 @@ pub struct PartitionLog {
     high_watermark: EndPlace,
     log_end: EndPlace,
     producers: ProducerState,
+    unstable: Unstable,
+    verifications: Verifications,
     epochs: LeaderEpochs,
     preparing: Preparing,
     retiring: Retiring,
@@ -166,10 +187,11 @@ struct InFlight {
 
 impl PartitionLog {
     pub(super) fn new(now: MonotonicTime, opened: Opened) -> PartitionLog {
-        let Opened { config, log, segments, producers, epochs, epochs_are_dirty, .. } = opened;
+        let Opened { config, log, segments, producers, unstable, epochs, .. } = opened;
         let end = log.end_place();
         let active_base = segments.last().map(|segment| segment.base);
-        PartitionLog {
+        let preparing = Preparing::new(opened.epochs_are_dirty, opened.snapshot, opened.unsaved_aborted);
+        let mut opened = PartitionLog {
             config,
             ends: log.log_ends(),
             next_offset: end.offset,
@@ -191,14 +213,18 @@ impl PartitionLog {
             high_watermark: end,
             log_end: end,
             producers,
+            unstable,
+            verifications: Verifications::default(),
             epochs,
-            preparing: Preparing::new(epochs_are_dirty, opened.snapshot),
+            preparing,
             retiring: Retiring::default(),
             failure: None,
             damage: log.damage.as_deref().copied(),
             publish: true,
             effects: Vec::new(),
-        }
+        };
+        opened.advance_last_stable_offset();
+        opened
     }
 
     /// The configs in effect from now on.
@@ -277,20 +303,46 @@ impl PartitionLog {
         self.producers.expire(now, expiration)
     }
 
-    /// Queues a batch at the log's end, as the leader of `leader_epoch`.
+    /// Queues a batch at the log's end, as the leader of `leader_epoch`. A control batch ends a transaction.
+    /// `verification` is what speaks for a batch that belongs to a transaction.
     pub fn append(
         &mut self,
         now: MonotonicTime,
         batch: &ValidatedBatch,
         leader_epoch: LeaderEpoch,
+        verification: Verification,
     ) -> Result<AppendOutcome, AppendError> {
         self.check_writable()?;
-        let identity = identity_of(&batch.header);
-        match self.producers.check(&identity) {
-            Outcome::Append => {}
-            Outcome::Duplicate(original) => return Ok(duplicate_of(&original)),
-            Outcome::Refused(error) => return Err(AppendError::Sequence(error)),
+        if batch.header.attributes.is_control() {
+            return self.append_marker(now, batch, leader_epoch);
         }
+        let identity = identity_of(&batch.header);
+        let outcome = self.producers.check(&identity);
+        if let Outcome::Duplicate(original) = outcome {
+            return Ok(duplicate_of(&original));
+        }
+        if identity.is_transactional {
+            self.check_verified(&identity, verification)?;
+        }
+        if let Outcome::Refused(error) = outcome {
+            return Err(AppendError::Sequence(error));
+        }
+        let (base_offset, next) = self.make_room(now, batch)?;
+        if identity.is_transactional {
+            self.note_transactional(&identity, base_offset);
+        }
+        self.producers.append(now, &identity, base_offset, batch.header.max_timestamp);
+        self.note_epoch(leader_epoch, base_offset);
+        self.queue_batch(batch, base_offset, next, leader_epoch);
+        Ok(AppendOutcome::Appended { base_offset, last_offset: next.plus(-1) })
+    }
+
+    /// Gives the batch its offsets, and begins a new segment if it has to go into one.
+    fn make_room(
+        &mut self,
+        now: MonotonicTime,
+        batch: &ValidatedBatch,
+    ) -> Result<(Offset, Offset), AppendError> {
         let (size, segment_bytes) = (batch.total_size(), self.config.segment_bytes);
         if size > segment_bytes as usize {
             return Err(AppendError::LargerThanSegment { size, segment_bytes });
@@ -303,10 +355,7 @@ impl PartitionLog {
         if self.segments.is_empty() || self.must_roll(now, batch, next) {
             self.start_segment(now);
         }
-        self.producers.append(now, &identity, base_offset, batch.header.max_timestamp);
-        self.note_epoch(leader_epoch, base_offset);
-        self.queue_batch(batch, base_offset, next, leader_epoch);
-        Ok(AppendOutcome::Appended { base_offset, last_offset: next.plus(-1) })
+        Ok((base_offset, next))
     }
 
     /// Notes what became of an effect. `now` decides when what is to be done later is due.
@@ -330,6 +379,7 @@ impl PartitionLog {
                 if let Some(below) = self.preparing.on_snapshot_written(offset, self.ends.durable_end) {
                     self.effects.push(LogEffect::RemoveSnapshots { below });
                 }
+                self.effects.extend(self.preparing.next_snapshot());
             }
             LogEvent::SegmentRetired { base } => {
                 let delay = Duration::from_millis(self.config.file_delete_delay_ms);
@@ -354,7 +404,8 @@ impl PartitionLog {
             return;
         }
         self.ends.high_watermark = to;
-        self.ends.last_stable_offset = to;
+        self.unstable.on_high_watermark(to);
+        self.advance_last_stable_offset();
         while let Some(end) = self.boundaries.pop_front_if(|end| end.offset <= to) {
             self.high_watermark = end;
         }
@@ -530,7 +581,7 @@ impl PartitionLog {
             log_start: self.ends.log_start,
             local_log_start: self.ends.local_log_start,
             high_watermark: EndPlace { offset: self.ends.high_watermark, ..self.high_watermark },
-            last_stable_offset: EndPlace { offset: self.ends.last_stable_offset, ..self.high_watermark },
+            last_stable_offset: self.last_stable_place(),
             log_end: self.log_end,
         }
     }

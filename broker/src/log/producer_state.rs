@@ -10,6 +10,8 @@
 //! idle time before a restart counts, the time between stop and start doesn't. A partition without producers owns
 //! no memory here. Source: KIP-98, KIP-360, KIP-679.
 
+mod markers;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use ottla_protocol::record::BatchHeader;
 use ottla_protocol::types::{Offset, ProducerEpoch, ProducerId};
 use ottla_runtime::MonotonicTime;
 use smallvec::SmallVec;
+
+pub use self::markers::MarkerError;
 
 /// How many batches of each producer are remembered. Clients rely on exactly this many.
 pub const RETAINED_BATCHES: usize = 5;
@@ -29,7 +33,7 @@ pub struct BatchIdentity {
     pub producer_id: ProducerId,
     /// The producer's incarnation.
     pub producer_epoch: ProducerEpoch,
-    /// The sequence of the first record; not negative for an idempotent producer.
+    /// The sequence of the first record. Negative in what a coordinator writes for a producer: that has no sequences.
     pub base_sequence: i32,
     /// The number of records less one; not negative.
     pub last_offset_delta: i32,
@@ -56,6 +60,10 @@ impl BatchIdentity {
 
     fn is_idempotent(&self) -> bool {
         0 <= self.producer_id.0
+    }
+
+    fn has_sequence(&self) -> bool {
+        0 <= self.base_sequence
     }
 }
 
@@ -200,6 +208,7 @@ impl ProducerState {
             return Outcome::Append;
         };
         if batch.producer_epoch == known.epoch
+            && batch.has_sequence()
             && let Some(original) = known.repeat_of(batch)
         {
             return Outcome::Duplicate(*original);
@@ -208,6 +217,22 @@ impl ProducerState {
             Ok(()) => Outcome::Append,
             Err(error) => Outcome::Refused(error),
         }
+    }
+
+    /// Whether the producer has a transaction of this epoch open here.
+    pub fn has_open(&self, producer: ProducerId, epoch: ProducerEpoch) -> bool {
+        let known = self.producers.get(&producer);
+        known.is_some_and(|known| known.epoch == epoch && known.current_txn_first_offset.is_some())
+    }
+
+    /// Whether the producer has a transaction open here, of whatever epoch.
+    pub fn has_any_open(&self, producer: ProducerId) -> bool {
+        self.producers.get(&producer).is_some_and(|known| known.current_txn_first_offset.is_some())
+    }
+
+    /// Whether the producer's next sequence is known from a batch of this epoch.
+    pub fn knows_sequence(&self, producer: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.get(&producer).is_some_and(|known| known.epoch == epoch && !known.batches.is_empty())
     }
 
     /// Whether anything is known of the producer.
@@ -236,24 +261,6 @@ impl ProducerState {
     /// Notes a batch that is in the log: recovery reads it, in the log's order. Nothing is checked.
     pub fn replay(&mut self, now: MonotonicTime, batch: &BatchIdentity, base_offset: Offset, timestamp: i64) {
         self.apply(now, batch, base_offset, timestamp);
-    }
-
-    /// Notes the marker of a transaction's end that is in the log. It may bear a newer epoch than the transaction did.
-    pub fn replay_marker(&mut self, now: MonotonicTime, marker: &BatchIdentity, timestamp: i64) {
-        if !marker.is_idempotent() {
-            return;
-        }
-        let (id, epoch) = (marker.producer_id, marker.producer_epoch);
-        let producer = self.producers.entry(id).or_insert_with(|| Box::new(Producer::new(epoch)));
-        if producer.epoch != epoch {
-            producer.epoch = epoch;
-            producer.batches.clear();
-        }
-        producer.last_timestamp = timestamp;
-        producer.idle_since_ms = millis(now);
-        if let Some(first) = producer.current_txn_first_offset.take() {
-            self.open_transactions.remove(&(first, id));
-        }
     }
 
     /// What lies before `end` is written and stays.
@@ -287,7 +294,12 @@ impl ProducerState {
 
     /// The first offset of the oldest open transaction: the last stable offset lies not behind it.
     pub fn first_unstable_offset(&self) -> Option<Offset> {
-        self.open_transactions.first().map(|(offset, _)| *offset)
+        self.open_transactions().next()
+    }
+
+    /// The first offsets of the open transactions, rising.
+    pub fn open_transactions(&self) -> impl Iterator<Item = Offset> {
+        self.open_transactions.iter().map(|(offset, _)| *offset)
     }
 
     /// Every producer, rising by id.
@@ -345,7 +357,8 @@ impl ProducerState {
                 let producer = occupied.into_mut();
                 let starts_transaction =
                     batch.is_transactional && producer.current_txn_first_offset.is_none();
-                let before = if producer.epoch != batch.producer_epoch || starts_transaction {
+                let is_plain = producer.epoch == batch.producer_epoch && batch.has_sequence();
+                let before = if !is_plain || starts_transaction {
                     Before::Other(producer.clone())
                 } else {
                     let is_full = producer.batches.len() == RETAINED_BATCHES;
@@ -355,7 +368,11 @@ impl ProducerState {
                 (before, producer)
             }
         };
-        producer.push(batch.producer_epoch, retained);
+        producer.begin_epoch(batch.producer_epoch);
+        if batch.has_sequence() {
+            producer.push(retained);
+        }
+        producer.last_timestamp = timestamp;
         producer.idle_since_ms = millis(now);
         if batch.is_transactional && producer.current_txn_first_offset.is_none() {
             producer.current_txn_first_offset = Some(base_offset);
@@ -385,8 +402,9 @@ impl ProducerState {
             }
         }
         let opens_since = self.producers.get(&id).and_then(|producer| producer.current_txn_first_offset);
-        if let Some(first) = open_since.filter(|_| open_since != opens_since) {
-            self.open_transactions.remove(&(first, id));
+        if open_since != opens_since {
+            open_since.map(|first| self.open_transactions.remove(&(first, id)));
+            self.open_transactions.extend(opens_since.map(|first| (first, id)));
         }
     }
 }
@@ -403,16 +421,19 @@ impl Producer {
         }
     }
 
-    fn push(&mut self, epoch: ProducerEpoch, batch: RetainedBatch) {
+    /// Sequences begin anew with each epoch.
+    fn begin_epoch(&mut self, epoch: ProducerEpoch) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.batches.clear();
         }
+    }
+
+    fn push(&mut self, batch: RetainedBatch) {
         if self.batches.len() == RETAINED_BATCHES {
             self.batches.remove(0);
         }
         self.batches.push(batch);
-        self.last_timestamp = batch.timestamp;
     }
 }
 
@@ -429,7 +450,8 @@ fn check_order(known: &Producer, batch: &BatchIdentity) -> Result<(), SequenceEr
         0
     };
     // A producer id whose batches bear no epoch is let through: Kafka takes it for one that nothing is known of.
-    if known.epoch != ProducerEpoch::NONE && batch.base_sequence != expected {
+    let is_in_order = !batch.has_sequence() || batch.base_sequence == expected;
+    if known.epoch != ProducerEpoch::NONE && !is_in_order {
         let found = batch.base_sequence;
         return Err(SequenceError::OutOfOrderSequence { producer_id, expected, found });
     }

@@ -348,6 +348,7 @@ impl Recovery<'_> {
         let first = *self.segments.first().expect("the first segment is never cut as a whole");
         let noted = self.safe.map_or(Offset(0), |safe| safe.log_start);
         let is_whole = found.whole.is_some() && self.segments.len() == 1;
+        let has_producers = first > Offset(0) || found.whole.as_ref().is_none_or(|scan| scan.has_producers);
         SleepingLog {
             ends: PartitionEnds {
                 log_start: noted.max(first).min(found.end.offset),
@@ -364,7 +365,8 @@ impl Recovery<'_> {
                 .as_ref()
                 .filter(|_| is_whole)
                 .map(|scan| scan.max_timestamp),
-            has_producers: first > Offset(0) || found.whole.as_ref().is_none_or(|scan| scan.has_producers),
+            has_producers,
+            may_have_open_transaction: has_producers,
             damage: found.damage.map(Box::new),
         }
     }

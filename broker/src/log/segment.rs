@@ -35,8 +35,18 @@ pub struct Segment {
     /// The largest timestamp of a sealed segment, if somebody found out: `Some(None)` if no record has one.
     largest_timestamp: Mutex<Option<Option<TimestampOffset>>>,
     verified: Mutex<Verified>,
-    /// The aborted transactions whose markers it holds; `None` if there are none.
-    aborted: Option<Mutex<Option<Arc<[AbortedTransaction]>>>>,
+    aborted: Mutex<Aborted>,
+}
+
+/// The aborted transactions whose markers a segment holds, in the order of their markers.
+#[derive(Clone)]
+enum Aborted {
+    /// In the file, and nobody has looked yet.
+    Unloaded,
+    /// All of them, also those that the file lacks.
+    Known(Arc<Vec<AbortedTransaction>>),
+    /// There are none: no list is made for most segments.
+    None,
 }
 
 /// A segment's indexes, wherever they are.
@@ -95,28 +105,66 @@ impl Segment {
             indexes: RwLock::new(Indexes::Unloaded),
             largest_timestamp: Mutex::new(None),
             verified: Mutex::default(),
-            aborted: None,
+            aborted: Mutex::new(Aborted::None),
         }
     }
 
     /// The same with a transaction index beside it.
     pub(super) fn with_aborted(self) -> Segment {
-        Segment { aborted: Some(Mutex::new(None)), ..self }
+        Segment { aborted: Mutex::new(Aborted::Unloaded), ..self }
     }
 
     /// The aborted transactions whose markers it holds, in the order of their markers. An index that can't be read is an
     /// error: without it aborted records would pass for committed ones.
-    pub(super) async fn aborted(&self, disk: &DiskRef) -> io::Result<Option<Arc<[AbortedTransaction]>>> {
-        let Some(known) = &self.aborted else { return Ok(None) };
-        if let Some(aborted) = &*known.lock() {
-            return Ok(Some(Arc::clone(aborted)));
+    pub(super) async fn aborted(&self, disk: &DiskRef) -> io::Result<Option<Arc<Vec<AbortedTransaction>>>> {
+        if let Some(known) = self.known_aborted() {
+            return Ok(known);
         }
         let path = self.path(FileKind::TransactionIndex);
         let parsed = transaction_index::parse(&disk.read_file_wait(&path).await?);
-        let aborted: Arc<[AbortedTransaction]> =
-            parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.into();
-        *known.lock() = Some(Arc::clone(&aborted));
-        Ok(Some(aborted))
+        let parsed = parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let mut aborted = self.aborted.lock();
+        // Somebody else may have looked meanwhile, and the list may have grown since.
+        if matches!(*aborted, Aborted::Unloaded) {
+            *aborted = Aborted::Known(Arc::new(parsed));
+        }
+        drop(aborted);
+        Ok(self.known_aborted().flatten())
+    }
+
+    fn known_aborted(&self) -> Option<Option<Arc<Vec<AbortedTransaction>>>> {
+        match &*self.aborted.lock() {
+            Aborted::Unloaded => None,
+            Aborted::Known(known) => Some(Some(Arc::clone(known))),
+            Aborted::None => Some(None),
+        }
+    }
+
+    /// Whether there is a transaction index that nobody has looked at.
+    pub(super) fn has_unknown_aborted(&self) -> bool {
+        matches!(*self.aborted.lock(), Aborted::Unloaded)
+    }
+
+    /// These are all the aborted transactions whose markers it holds.
+    pub(super) fn set_aborted(&self, all: Vec<AbortedTransaction>) {
+        let known = if all.is_empty() { Aborted::None } else { Aborted::Known(Arc::new(all)) };
+        *self.aborted.lock() = known;
+    }
+
+    /// Adds one whose marker is about to be written. Those of the active segment are known.
+    pub(super) fn note_aborted(&self, entry: AbortedTransaction) {
+        let mut aborted = self.aborted.lock();
+        match &mut *aborted {
+            // Readers hold it for a moment only, so it is seldom copied.
+            Aborted::Known(known) => Arc::make_mut(known).push(entry),
+            Aborted::None | Aborted::Unloaded => *aborted = Aborted::Known(Arc::new(vec![entry])),
+        }
+    }
+
+    /// Its transaction index as the file should be; nothing if nobody has looked at the file.
+    pub(super) fn encoded_aborted(&self) -> Option<Vec<u8>> {
+        let known = self.known_aborted()?;
+        Some(known.iter().flat_map(|known| known.iter()).flat_map(AbortedTransaction::encode).collect())
     }
 
     /// Its base offset: the first that it may hold.

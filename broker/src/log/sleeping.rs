@@ -24,6 +24,8 @@ pub struct SleepingLog {
     pub oldest_segment_timestamp: Option<i64>,
     /// Whether it may have producer state. It is then read from the newest snapshot, and the log behind that.
     pub has_producers: bool,
+    /// Whether a transaction may be open in it; if not, its last stable offset is its end.
+    pub may_have_open_transaction: bool,
     /// Where damage begins that was found, if any: nothing behind it is served, and the log takes no appends.
     pub damage: Option<Box<EndPlace>>,
 }
@@ -43,6 +45,7 @@ impl SleepingLog {
         largest_timestamp: None,
         oldest_segment_timestamp: None,
         has_producers: false,
+        may_have_open_transaction: false,
         damage: None,
     };
 
@@ -54,6 +57,11 @@ impl SleepingLog {
     /// Its ends.
     pub fn log_ends(&self) -> LogEnds {
         LogEnds::at_rest(self.ends.log_start, self.ends.safe_end)
+    }
+
+    /// The first offset that read_committed may not read; `None` if the log has to be opened to know.
+    pub fn last_stable_offset(&self) -> Option<Offset> {
+        (!self.may_have_open_transaction).then_some(self.ends.safe_end)
     }
 
     /// Its end, and where that lies.
@@ -82,6 +90,7 @@ impl SleepingLog {
             largest_timestamp: self.largest_timestamp,
             oldest_segment_timestamp: self.oldest_segment_timestamp,
             has_producers: self.has_producers,
+            may_have_open_transaction: self.may_have_open_transaction,
         })
     }
 
@@ -94,6 +103,7 @@ impl SleepingLog {
             largest_timestamp: clean.largest_timestamp,
             oldest_segment_timestamp: clean.oldest_segment_timestamp,
             has_producers: clean.has_producers,
+            may_have_open_transaction: clean.may_have_open_transaction,
             damage: None,
         }
     }
@@ -116,6 +126,7 @@ mod tests {
             total_bytes: Some(1_000),
             oldest_segment_timestamp: Some(5),
             has_producers: true,
+            may_have_open_transaction: true,
             ..SleepingLog::ABSENT
         };
         assert_eq!(log.to_clean().as_ref().map(SleepingLog::from_clean), Some(log));

@@ -12,6 +12,7 @@ use ottla_runtime::MonotonicTime;
 
 use super::subscription::Watchers;
 use crate::config::TopicConfig;
+use crate::log::ends::LogEnds;
 use crate::log::sleeping::SleepingLog;
 use crate::log::view::PublishedLog;
 
@@ -34,6 +35,8 @@ pub(crate) struct Partition {
     log: ArcSwapOption<PublishedLog>,
     log_start: AtomicI64,
     high_watermark: AtomicI64,
+    /// −1 while it is not known.
+    last_stable_offset: AtomicI64,
     /// When somebody last read from its log; a log that is read is not put to rest.
     read_at: AtomicU64,
     leader_epoch: AtomicI32,
@@ -76,6 +79,7 @@ impl Partition {
             log: ArcSwapOption::empty(),
             log_start: AtomicI64::new(0),
             high_watermark: AtomicI64::new(0),
+            last_stable_offset: AtomicI64::new(0),
             read_at: AtomicU64::new(0),
             leader_epoch: AtomicI32::new(epoch.0),
             state: AtomicU8::new(PartitionState::Online as u8),
@@ -91,6 +95,13 @@ impl Partition {
     /// The first offset that consumers may not read yet.
     pub(crate) fn high_watermark(&self) -> Offset {
         Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// The first offset that readers of committed records may not read yet. `None` if the log rests, may have an open
+    /// transaction, and has not been opened since the start: it has to be opened to know.
+    pub(crate) fn last_stable_offset(&self) -> Option<Offset> {
+        Some(Offset(self.last_stable_offset.load(Ordering::Acquire)))
+            .filter(|known| *known != Offset::UNKNOWN)
     }
 
     /// The leader epoch in which this broker leads it.
@@ -127,12 +138,22 @@ impl Partition {
         }
     }
 
-    /// Shows readers where the log begins and ends; says whether either moved. Once the partition is
+    /// Shows readers where the log begins and ends; says whether any of it moved. Once the partition is
     /// published only its shard calls it.
-    pub(super) fn set_ends(&self, log_start: Offset, high_watermark: Offset) -> bool {
-        let start_moved = self.log_start.swap(log_start.0, Ordering::AcqRel) != log_start.0;
-        let end_moved = self.high_watermark.swap(high_watermark.0, Ordering::AcqRel) != high_watermark.0;
-        start_moved || end_moved
+    pub(super) fn set_ends(&self, ends: &LogEnds) -> bool {
+        let is_news = |shown: &AtomicI64, end: Offset| shown.swap(end.0, Ordering::AcqRel) != end.0;
+        let start_moved = is_news(&self.log_start, ends.log_start);
+        // A reader that sees the new high watermark and the older of these reads less than it may, and is marked.
+        let end_moved = is_news(&self.high_watermark, ends.high_watermark);
+        let stable_moved = is_news(&self.last_stable_offset, ends.last_stable_offset);
+        start_moved || end_moved || stable_moved
+    }
+
+    /// Shows readers where a log at rest begins and ends, before the partition is published.
+    pub(super) fn set_resting_ends(&self, log: &SleepingLog) {
+        self.set_ends(&log.log_ends());
+        let stable = log.last_stable_offset().unwrap_or(Offset::UNKNOWN);
+        self.last_stable_offset.store(stable.0, Ordering::Release);
     }
 
     /// Whether its log, at rest, has segments that take no more appends.

@@ -191,7 +191,7 @@ impl PartitionsTask {
         // Before anybody can see it: a reader that finds the ends of an empty log takes its records for gone.
         match &log {
             Ok(log) => {
-                partition.set_ends(log.ends.log_start, log.ends.safe_end);
+                partition.set_resting_ends(log);
                 partition.note_resting(log);
             }
             Err(_) => partition.set_state(PartitionState::Offline),

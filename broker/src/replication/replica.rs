@@ -26,9 +26,10 @@ use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
 use crate::log::partition_log::{AppendError, AppendOutcome, DeleteRecordsError, identity_of};
-use crate::log::producer_state::{Producer, SequenceError};
+use crate::log::producer_state::{BatchIdentity, MarkerError, Producer, SequenceError};
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
+use crate::log::verification::Verification;
 use crate::log::view::PublishedLog;
 use crate::metrics::table::LOG_DUPLICATES;
 use crate::metrics::{CountedEnds, ShardMetrics};
@@ -56,6 +57,11 @@ pub(super) enum Waiting {
     Append(Append),
     Open(OpenAnswer),
     Producers(ProducersAnswer),
+    BeginVerification {
+        batch: BatchIdentity,
+        begins_at_zero: bool,
+        done: VerificationAnswer,
+    },
     DeleteRecords {
         before: Option<Offset>,
         done: DeleteAnswer,
@@ -69,6 +75,9 @@ pub(super) type OpenAnswer = oneshot::Sender<Result<Arc<PublishedLog>, ErrorCode
 
 /// Tells the producers of a partition, by their ids.
 pub(super) type ProducersAnswer = oneshot::Sender<Result<Vec<(ProducerId, Producer)>, ErrorCode>>;
+
+/// Tells what a transactional batch needs before it is appended.
+pub(super) type VerificationAnswer = oneshot::Sender<Result<Verification, ErrorCode>>;
 
 /// Tells where a log begins now.
 pub(super) type DeleteAnswer = oneshot::Sender<Result<Offset, ErrorCode>>;
@@ -152,7 +161,7 @@ impl Replica {
             unreachable!("an append waits until the log is open");
         };
         self.used_at = now;
-        let Append { partition, batch, acks, slot } = append;
+        let Append { partition, batch, acks, verification, slot } = append;
         let append_time = match partition.topic.config.load().timestamp_type {
             TimestampType::LogAppendTime => batch.header.max_timestamp,
             TimestampType::CreateTime => -1,
@@ -165,7 +174,7 @@ impl Replica {
             slot.answer(ProduceOutcome::Failed(ProduceFailure { log_start, ..failure }));
             return;
         }
-        match core.append(now, &batch, partition.leader_epoch()) {
+        match core.append(now, &batch, partition.leader_epoch(), verification) {
             Ok(AppendOutcome::Appended { base_offset, last_offset }) => {
                 let acks = if planted::ANSWER_BEFORE_FSYNC { Acks::Leader } else { acks };
                 open.acks.push(acks, last_offset.plus(1), base_offset, append_time, slot);
@@ -207,14 +216,17 @@ impl Replica {
                 let producers = open.log.core.producers().producers();
                 drop(done.send(Ok(producers.map(|(id, producer)| (id, producer.clone())).collect())));
             }
+            Waiting::BeginVerification { batch, begins_at_zero, done } => {
+                self.used_at = now;
+                let _ = done.send(Ok(open.log.core.begin_verification(&batch, begins_at_zero)));
+            }
             Waiting::DeleteRecords { before, done } => {
                 self.used_at = now;
                 let moved = open.log.core.delete_records(now, before);
                 // Noted and shown before it is answered: whoever then waits for the notes waits for this one, and if
                 // the log breaks in this very turn, readers know all the same that the records are gone.
                 open.note_safe_end(&self.partition, directory);
-                let ends = open.log.core.ends();
-                if self.partition.set_ends(ends.log_start, ends.high_watermark) {
+                if self.partition.set_ends(&open.log.core.ends()) {
                     self.partition.watchers.mark();
                 }
                 let _ = done.send(moved.map_err(|error| not_deleted(&error)));
@@ -244,7 +256,7 @@ impl Replica {
             }
         }
         let ends = core.ends();
-        if self.partition.set_ends(ends.log_start, ends.high_watermark) {
+        if self.partition.set_ends(&ends) {
             self.partition.watchers.mark();
         }
         metrics.on_ends(&mut open.counted, &ends);
@@ -290,6 +302,7 @@ impl Replica {
             }
             Waiting::Open(done) => drop(done.send(Err(code))),
             Waiting::Producers(done) => drop(done.send(Err(code))),
+            Waiting::BeginVerification { done, .. } => drop(done.send(Err(code))),
             Waiting::DeleteRecords { done, .. } => drop(done.send(Err(code))),
             Waiting::Damage(_) => self.waiting.push(waiting),
         }
@@ -385,8 +398,14 @@ fn refusal(error: &AppendError, log_start: Offset) -> ProduceFailure {
         AppendError::Sequence(SequenceError::OutOfOrderSequence { .. }) => {
             (ErrorCode::OutOfOrderSequenceNumber, log_start)
         }
-        AppendError::Sequence(SequenceError::TransactionOpen { .. }) => {
+        AppendError::Sequence(SequenceError::TransactionOpen { .. }) | AppendError::NoTransaction { .. } => {
             (ErrorCode::InvalidTxnState, log_start)
+        }
+        AppendError::Marker(MarkerError::InvalidProducerEpoch { .. }) => {
+            (ErrorCode::InvalidProducerEpoch, log_start)
+        }
+        AppendError::Marker(MarkerError::CoordinatorFenced { .. }) => {
+            (ErrorCode::TransactionCoordinatorFenced, log_start)
         }
         AppendError::OffsetsExhausted { .. } | AppendError::Storage(_) | AppendError::Damaged { .. } => {
             (ErrorCode::KafkaStorageError, Offset::UNKNOWN)
@@ -409,7 +428,7 @@ mod tests {
     #[test]
     fn a_partition_that_is_idle_costs_some_three_hundred_bytes() {
         // With the counts of its `Arc`; beside it there are 24 bytes in the image, and a pointer here and there.
-        assert!(size_of::<Partition>() + 16 <= 96, "{}", size_of::<Partition>());
+        assert!(size_of::<Partition>() + 16 <= 104, "{}", size_of::<Partition>());
         assert!(size_of::<Replica>() <= 192, "{}", size_of::<Replica>());
     }
 }

@@ -204,6 +204,9 @@ impl ShardTask {
             ShardRequest::Producers { partition, done } => {
                 self.on_asked(now, &partition, Waiting::Producers(done));
             }
+            ShardRequest::BeginVerification { partition, batch, begins_at_zero, done } => {
+                self.on_asked(now, &partition, Waiting::BeginVerification { batch, begins_at_zero, done });
+            }
             ShardRequest::DeleteRecords { partition, before, done } => {
                 self.on_asked(now, &partition, Waiting::DeleteRecords { before, done });
             }

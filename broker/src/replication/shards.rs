@@ -1,5 +1,6 @@
 //! The handle to the shards: how everybody else asks the owners of the logs for something.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
@@ -10,13 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::ack_queue::Acks;
 use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
-use super::pending_produce::ProduceSlot;
-use super::replica::{DeleteAnswer, OpenAnswer, ProducersAnswer};
+use super::pending_produce::{PendingProduce, ProduceOutcome, ProduceSlot};
+use super::replica::{DeleteAnswer, OpenAnswer, ProducersAnswer, VerificationAnswer};
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
 use crate::log::ends::EndPlace;
-use crate::log::producer_state::Producer;
+use crate::log::marker::TransactionMarker;
+use crate::log::producer_state::{BatchIdentity, Producer};
 use crate::log::sleeping::SleepingLog;
+use crate::log::verification::Verification;
 use crate::log::view::PublishedLog;
 
 /// Requests that wait for a shard. When it is full, whoever asks waits: connections stop reading, and their clients
@@ -29,6 +32,8 @@ pub(crate) struct Append {
     pub(crate) partition: Arc<Partition>,
     pub(crate) batch: Box<ValidatedBatch>,
     pub(crate) acks: Acks,
+    /// What speaks for a batch that belongs to a transaction; coordinators are exempt.
+    pub(crate) verification: Verification,
     pub(crate) slot: ProduceSlot,
 }
 
@@ -46,6 +51,13 @@ pub(super) enum ShardRequest {
     Open { partition: Arc<Partition>, done: OpenAnswer },
     /// Tell the producers whose state the log keeps.
     Producers { partition: Arc<Partition>, done: ProducersAnswer },
+    /// Tell what a transactional batch needs before it is appended.
+    BeginVerification {
+        partition: Arc<Partition>,
+        batch: BatchIdentity,
+        begins_at_zero: bool,
+        done: VerificationAnswer,
+    },
     /// Begin the log at this offset, or at the high watermark.
     DeleteRecords { partition: Arc<Partition>, before: Option<Offset>, done: DeleteAnswer },
     /// Tell how many bytes the logs in these slots have, as far as that is known.
@@ -117,6 +129,53 @@ impl Shards {
     ) -> Result<Vec<(ProducerId, Producer)>, ErrorCode> {
         let (done, told) = oneshot::channel();
         let request = ShardRequest::Producers { partition: Arc::clone(partition), done };
+        self.send(partition.place.shard, request).await;
+        told.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// Ends a producer's transaction in a partition, and waits until the marker is as safe as a batch with acks=all.
+    /// One that repeats another is taken as well, and ends nothing.
+    ///
+    /// Not for partitions of `__consumer_offsets`: only their coordinators write there.
+    ///
+    /// Errors: INVALID_PRODUCER_EPOCH and TRANSACTION_COORDINATOR_FENCED for a marker from the past, and those of
+    /// [`Shards::log_of`]. After KAFKA_STORAGE_ERROR the marker may be in the log all the same.
+    pub(crate) async fn append_marker(
+        &self,
+        partition: &Arc<Partition>,
+        marker: &TransactionMarker,
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let (pending, mut slots) = PendingProduce::new(1, ());
+        let append = Append {
+            partition: Arc::clone(partition),
+            batch: Box::new(marker.to_batch(now_ms)),
+            acks: Acks::All,
+            verification: Verification::Exempt,
+            slot: slots.next().expect("one was asked for"),
+        };
+        drop(slots);
+        self.append(append).await;
+        poll_fn(|context| pending.poll_answered(context)).await;
+        match pending.take().into_iter().flatten().next() {
+            Some(ProduceOutcome::Appended { .. }) => Ok(()),
+            Some(ProduceOutcome::Failed(failure)) => Err(failure.code),
+            None => Err(storage_error(partition)),
+        }
+    }
+
+    /// What a transactional batch needs before it is appended to a partition. `begins_at_zero` says that its producer's
+    /// epoch rises with every transaction. Errors as for [`Shards::log_of`].
+    pub(crate) async fn begin_verification(
+        &self,
+        partition: &Arc<Partition>,
+        batch: BatchIdentity,
+        begins_at_zero: bool,
+    ) -> Result<Verification, ErrorCode> {
+        let (done, told) = oneshot::channel();
+        let partition_of = Arc::clone(partition);
+        let request =
+            ShardRequest::BeginVerification { partition: partition_of, batch, begins_at_zero, done };
         self.send(partition.place.shard, request).await;
         told.await.unwrap_or_else(|_| Err(storage_error(partition)))
     }

@@ -18,7 +18,8 @@ impl TurnedAway {
     /// Notes a batch that was turned away, unless one of the same epoch that comes before it is noted. They need not
     /// come here in order: one that waits for its log to open may be turned away after those that follow it.
     pub(super) fn note(&mut self, id: ProducerId, epoch: ProducerEpoch, sequence: i32) {
-        if id == ProducerId::NONE {
+        // What coordinators write for a producer has no sequence.
+        if id == ProducerId::NONE || sequence < 0 {
             return;
         }
         let first = self.0.entry(id).or_insert((epoch, sequence));
@@ -31,6 +32,9 @@ impl TurnedAway {
     /// and then the log decides.
     pub(super) fn overtakes(&mut self, batch: &BatchIdentity, is_known: bool) -> bool {
         let Some((epoch, sequence)) = self.0.get(&batch.producer_id).copied() else { return false };
+        if batch.base_sequence < 0 {
+            return false;
+        }
         if !is_known && batch.producer_epoch == epoch && comes_before(sequence, batch.base_sequence) {
             return true;
         }

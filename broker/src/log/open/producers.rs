@@ -1,6 +1,9 @@
-//! Producer state: from the newest snapshot that can be read, and the log behind it.
+//! Producer state, open and aborted transactions: from the newest snapshot that can be read, and the log behind it.
+//!
+//! What lies before a snapshot stands in the transaction indexes, which are durable before the snapshot is. What lies
+//! behind it is found again in the log, whatever the indexes say: a crash may have left them too short, or too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +13,9 @@ use ottla_runtime::disk::DiskWait as _;
 use ottla_runtime::{DiskRef, MonotonicTime};
 use tracing::warn;
 
+use super::replay::Replay;
 use crate::log::effect::StorageFailure;
 use crate::log::files::LogContext;
-use crate::log::header_cursor::{HeaderCursor, NoHeader};
-use crate::log::partition_log::identity_of;
 use crate::log::producer_snapshot::{
     EarlierBatches, SnapshotEntry, decode_earlier, decode_snapshot, restore,
 };
@@ -22,8 +24,23 @@ use crate::log::recovery::{Listing, failed};
 use crate::log::segment::Segment;
 use crate::log::segment_names::{FileKind, SegmentFileName};
 use crate::log::sleeping::SleepingLog;
+use crate::log::unstable::Unstable;
 
-/// The state before the log's end, and the snapshot that it began with.
+/// What is known of the producers when a log has been opened.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// Before the log's end.
+    pub(super) state: ProducerState,
+    /// The snapshot that it began with.
+    pub(super) snapshot: Option<Offset>,
+    /// The open transactions.
+    pub(super) unstable: Unstable,
+    /// The segments whose transaction indexes are not what they should be, in their files.
+    pub(super) unsaved_aborted: BTreeSet<Offset>,
+}
+
+/// Loads the state before the log's end, or before the damage in it. The transaction indexes that a crash may have left
+/// wrong are put right in memory.
 pub(super) async fn load(
     context: &LogContext,
     directory: &Path,
@@ -31,24 +48,24 @@ pub(super) async fn load(
     segments: &[Arc<Segment>],
     log: &SleepingLog,
     now: MonotonicTime,
-) -> Result<(ProducerState, Option<Offset>), StorageFailure> {
+) -> Result<Loaded, StorageFailure> {
+    let end = log.damage.as_ref().map_or(log.ends.safe_end, |damage| damage.offset.min(log.ends.safe_end));
+    let replay = |from, state| Replay::new(&context.disk, segments, from..end, now, state);
     let mut offsets: Vec<Offset> = listing
         .beside
         .iter()
-        .filter(|file| file.kind == FileKind::ProducerSnapshot && file.base_offset <= log.ends.safe_end)
+        .filter(|file| file.kind == FileKind::ProducerSnapshot && file.base_offset <= end)
         .map(|file| file.base_offset)
         .collect();
     offsets.sort_unstable();
     for offset in offsets.into_iter().rev() {
-        if let Some((snapshot, earlier)) = read(&context.disk, directory, offset).await? {
-            let mut state = restore(now, &snapshot, &earlier);
-            replay(&context.disk, segments, offset, log, now, &mut state).await?;
-            return Ok((state, Some(offset)));
+        let Some((snapshot, earlier)) = read(&context.disk, directory, offset).await? else { continue };
+        if let Some(loaded) = replay(offset, restore(now, &snapshot, &earlier)).run().await? {
+            return Ok(Loaded { snapshot: Some(offset), ..loaded });
         }
     }
-    let mut state = ProducerState::default();
-    replay(&context.disk, segments, Offset(0), log, now, &mut state).await?;
-    Ok((state, None))
+    let loaded = replay(Offset(0), ProducerState::default()).run().await?;
+    Ok(loaded.expect("no transaction index is needed where the whole log is gone through"))
 }
 
 type Read = (Vec<SnapshotEntry>, BTreeMap<ProducerId, EarlierBatches>);
@@ -75,45 +92,4 @@ async fn read(disk: &DiskRef, directory: &Path, offset: Offset) -> Result<Option
         Err(error) => return Err(failed("read", &path, &error)),
     };
     Ok(Some((snapshot, earlier)))
-}
-
-/// Notes the batches from `from` to the log's end, by their headers. Where a header can't be read, the rest of that
-/// segment says nothing: readers will find the damage.
-async fn replay(
-    disk: &DiskRef,
-    segments: &[Arc<Segment>],
-    from: Offset,
-    log: &SleepingLog,
-    now: MonotonicTime,
-    state: &mut ProducerState,
-) -> Result<(), StorageFailure> {
-    if log.ends.safe_end <= from {
-        return Ok(());
-    }
-    let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
-    for segment in segments.iter().skip(first) {
-        let path = segment.path(FileKind::Log);
-        let failed = |error: io::Error| failed("read", &path, &error);
-        let file = segment.file(disk).await.map_err(failed)?;
-        let end = segment.sealed_size(disk).await.map_err(failed)?;
-        let mut cursor = HeaderCursor::new(&file, end);
-        let mut position = u64::from(segment.floor_of_offset(from).position);
-        while position < end {
-            match cursor.at(position).await {
-                Ok(found) => {
-                    let header = &found.header;
-                    let (identity, timestamp) = (identity_of(header), header.max_timestamp);
-                    if from <= header.base_offset && header.attributes.is_control() {
-                        state.replay_marker(now, &identity, timestamp);
-                    } else if from <= header.base_offset {
-                        state.replay(now, &identity, header.base_offset, timestamp);
-                    }
-                    position = found.end_position();
-                }
-                Err(NoHeader::Bad(_)) => break,
-                Err(NoHeader::Io(error)) => return Err(failed(error)),
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
 //! Putting a log to sleep: what it has in memory is written down first, and everything has to be durable.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::MonotonicTime;
 
@@ -22,13 +25,30 @@ pub(super) struct Preparing {
     epochs_under_way: bool,
     indexes_under_way: bool,
     snapshot_under_way: Option<Offset>,
+    /// Snapshots that wait for the one under way, rising: they may bring the same transaction index.
+    snapshots_waiting: VecDeque<Snapshot>,
     /// The producer snapshots in place, as far as they are known and kept, rising.
     snapshots: Vec<Offset>,
+    /// The segments whose transaction indexes lack something in their files. A snapshot brings them along: what lies
+    /// before a snapshot nobody goes through again.
+    pub(super) unsaved_aborted: BTreeSet<Offset>,
+}
+
+/// A snapshot that is to be written.
+#[derive(Debug)]
+struct Snapshot {
+    offset: Offset,
+    files: Vec<(FileKind, Bytes)>,
 }
 
 impl Preparing {
-    pub(super) fn new(epochs_are_dirty: bool, snapshot: Option<Offset>) -> Preparing {
-        Preparing { epochs_are_dirty, snapshots: snapshot.into_iter().collect(), ..Preparing::default() }
+    pub(super) fn new(
+        epochs_are_dirty: bool,
+        snapshot: Option<Offset>,
+        unsaved_aborted: BTreeSet<Offset>,
+    ) -> Preparing {
+        let snapshots = snapshot.into_iter().collect();
+        Preparing { epochs_are_dirty, snapshots, unsaved_aborted, ..Preparing::default() }
     }
 
     pub(super) fn on_indexes_flushed(&mut self) {
@@ -51,6 +71,27 @@ impl Preparing {
         (2 <= durable).then(|| self.snapshots.first().copied()).flatten()
     }
 
+    /// The snapshot that is to be written next, if none is under way.
+    pub(super) fn next_snapshot(&mut self) -> Option<LogEffect> {
+        if self.snapshot_under_way.is_some() {
+            return None;
+        }
+        let Snapshot { offset, files } = self.snapshots_waiting.pop_front()?;
+        let aborted = std::mem::take(&mut self.unsaved_aborted);
+        self.snapshot_under_way = Some(offset);
+        Some(LogEffect::WriteSnapshot { offset, aborted: aborted.into_iter().collect(), files })
+    }
+
+    /// Whether a snapshot is under way, or waits.
+    pub(super) fn is_writing_snapshot(&self) -> bool {
+        self.snapshot_under_way.is_some() || !self.snapshots_waiting.is_empty()
+    }
+
+    /// The newest snapshot that is asked for and not in place.
+    fn newest_asked_for(&self) -> Option<Offset> {
+        self.snapshots_waiting.back().map(|waiting| waiting.offset).or(self.snapshot_under_way)
+    }
+
     /// Whether a snapshot that no crash takes speaks of everything before `end`.
     fn covers(&self, end: Offset, durable_end: Offset) -> bool {
         self.snapshots.iter().any(|snapshot| end <= *snapshot && *snapshot <= durable_end)
@@ -65,7 +106,7 @@ impl Preparing {
             && !self.indexes_are_dirty
             && !self.epochs_under_way
             && !self.indexes_under_way
-            && self.snapshot_under_way.is_none()
+            && !self.is_writing_snapshot()
     }
 }
 
@@ -88,7 +129,8 @@ impl PartitionLog {
         if !is_quiet {
             return None;
         }
-        if !self.producers.is_empty() && !self.preparing.is_newest(log_end) {
+        let has_unsaved = !self.producers.is_empty() && !self.preparing.is_newest(log_end);
+        if has_unsaved || !self.preparing.unsaved_aborted.is_empty() {
             self.write_snapshot(now, log_end);
         }
         self.write_epochs();
@@ -105,6 +147,7 @@ impl PartitionLog {
             largest_timestamp: None,
             oldest_segment_timestamp: self.segments.front().and_then(|segment| segment.max_timestamp),
             has_producers: !self.producers.is_empty(),
+            may_have_open_transaction: self.producers.first_unstable_offset().is_some(),
             damage: self.damage.map(Box::new),
         })
     }
@@ -112,7 +155,7 @@ impl PartitionLog {
     /// Writes down how the producers stand before `offset`, which is where the log ends, queued batches included. If
     /// those are lost in a crash, recovery deletes the snapshot.
     pub(super) fn write_snapshot(&mut self, now: MonotonicTime, offset: Offset) {
-        if self.preparing.snapshot_under_way == Some(offset) {
+        if self.preparing.newest_asked_for() == Some(offset) {
             return;
         }
         let mut files = Vec::new();
@@ -120,8 +163,8 @@ impl PartitionLog {
             encode_earlier(&self.producers, now).map(|bytes| (FileKind::ProducerWindow, bytes.into())),
         );
         files.push((FileKind::ProducerSnapshot, encode_snapshot(&self.producers).into()));
-        self.preparing.snapshot_under_way = Some(offset);
-        self.effects.push(LogEffect::WriteSnapshot { offset, files });
+        self.preparing.snapshots_waiting.push_back(Snapshot { offset, files });
+        self.effects.extend(self.preparing.next_snapshot());
     }
 
     /// Whether the log may let go of what lies before `end`: what it says of producers is written down elsewhere.
@@ -131,7 +174,7 @@ impl PartitionLog {
 
     /// Writes a snapshot if there is none, nor one on its way, that speaks of everything before `end`.
     pub(super) fn provide_snapshot(&mut self, now: MonotonicTime, end: Offset) {
-        let newest = self.preparing.snapshots.last().copied().max(self.preparing.snapshot_under_way);
+        let newest = self.preparing.snapshots.last().copied().max(self.preparing.newest_asked_for());
         if !self.producers.is_empty() && newest.is_none_or(|newest| newest < end) {
             self.write_snapshot(now, self.next_offset);
         }

@@ -136,6 +136,7 @@ impl PartitionLog {
         }
         self.ends.log_start = to;
         self.ends.local_log_start = to;
+        self.advance_last_stable_offset();
         if self.epochs.truncate_from_start(to) {
             self.preparing.epochs_are_dirty = true;
             self.effects.push(LogEffect::PublishEpochs(self.epochs.clone()));
@@ -150,7 +151,8 @@ impl PartitionLog {
         if !is_free || end > self.ends.durable_end || !self.producers_outlive(end) {
             return;
         }
-        if self.holds_space(first.base) {
+        // A snapshot that is being written may bring the segment's transaction index with it.
+        if self.holds_space(first.base) || self.preparing.is_writing_snapshot() {
             return;
         }
         let SegmentSummary { base, size, .. } = *first;

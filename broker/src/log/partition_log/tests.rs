@@ -1,6 +1,6 @@
 //! The decision core alone: effects are answered by the test, in any order that files allow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_protocol::types::{LeaderEpoch, Offset};
@@ -16,6 +16,8 @@ use crate::log::producer_state::ProducerState;
 use crate::log::retention::RetentionPolicy;
 use crate::log::sleeping::SleepingLog;
 use crate::log::testing::produced;
+use crate::log::unstable::Unstable;
+use crate::log::verification::Verification;
 
 const NOW: MonotonicTime = MonotonicTime(0);
 
@@ -30,6 +32,8 @@ fn fresh_with(config: TopicConfig, budget: u64) -> PartitionLog {
         log: SleepingLog::ABSENT,
         segments: Vec::new(),
         producers: ProducerState::default(),
+        unstable: Unstable::default(),
+        unsaved_aborted: BTreeSet::new(),
         epochs: LeaderEpochs::default(),
         epochs_are_dirty: false,
         snapshot: None,
@@ -55,7 +59,8 @@ fn writes(effects: &[LogEffect]) -> Vec<(i64, u64, usize)> {
 }
 
 fn append(log: &mut PartitionLog) -> AppendOutcome {
-    log.append(NOW, &produced(&[1], 100, None), LeaderEpoch(0)).expect("it can be appended")
+    log.append(NOW, &produced(&[1], 100, None), LeaderEpoch(0), Verification::Exempt)
+        .expect("it can be appended")
 }
 
 #[test]
@@ -100,8 +105,8 @@ fn written_is_safe_under_os_and_synced_under_group() {
 fn a_duplicate_is_known_before_its_original_is_written() {
     let mut log = fresh(TopicConfig::default());
     let batch = produced(&[7, 8], 10, Some((1, 0, 0)));
-    log.append(NOW, &batch, LeaderEpoch(0)).expect("it can be appended");
-    let again = log.append(NOW, &batch, LeaderEpoch(0));
+    log.append(NOW, &batch, LeaderEpoch(0), Verification::Exempt).expect("it can be appended");
+    let again = log.append(NOW, &batch, LeaderEpoch(0), Verification::Exempt);
     let expected = AppendOutcome::Duplicate { base_offset: Offset(0), last_offset: Offset(1), timestamp: 8 };
     assert_eq!(again, Ok(expected));
     assert_eq!(log.ends().high_watermark, Offset(0));
@@ -116,7 +121,7 @@ fn after_a_failure_nothing_more_is_asked_for() {
     log.on_event(NOW, LogEvent::Failed(StorageFailure::new("create", &error)));
     log.on_event(NOW, LogEvent::SegmentCreated { base: Offset(0) });
     assert_eq!(writes(&effects(&mut log)), []);
-    let refused = log.append(NOW, &produced(&[1], 1, None), LeaderEpoch(0));
+    let refused = log.append(NOW, &produced(&[1], 1, None), LeaderEpoch(0), Verification::Exempt);
     assert!(matches!(refused, Err(AppendError::Storage(_))));
     assert!(log.try_hibernate(NOW).is_none());
 }
@@ -124,7 +129,7 @@ fn after_a_failure_nothing_more_is_asked_for() {
 /// Appends a batch, and answers for all of it up to its sync.
 fn append_durably(log: &mut PartitionLog, now: MonotonicTime, bytes: usize) {
     let batch = produced(&[1], bytes, None);
-    let next = match log.append(now, &batch, LeaderEpoch(0)) {
+    let next = match log.append(now, &batch, LeaderEpoch(0), Verification::Exempt) {
         Ok(AppendOutcome::Appended { last_offset, .. }) => last_offset.plus(1),
         other => panic!("{other:?}"),
     };
@@ -143,7 +148,8 @@ fn append_durably(log: &mut PartitionLog, now: MonotonicTime, bytes: usize) {
 #[test]
 fn a_segment_stays_until_a_snapshot_speaks_of_its_producers() {
     let mut log = fresh(TopicConfig::default());
-    log.append(NOW, &produced(&[1], 100, Some((1, 0, 0))), LeaderEpoch(0)).expect("it can be appended");
+    log.append(NOW, &produced(&[1], 100, Some((1, 0, 0))), LeaderEpoch(0), Verification::Exempt)
+        .expect("it can be appended");
     let base = Offset(0);
     for event in [
         LogEvent::SegmentCreated { base },

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::marker::TransactionMarker;
 use crate::log::producer_snapshot::{
     decode_earlier, decode_snapshot, encode_earlier, encode_snapshot, restore,
 };
@@ -166,16 +167,79 @@ fn batches_of_no_producer_leave_no_trace() {
 #[test]
 fn a_marker_ends_a_transaction_and_may_bring_a_new_epoch() {
     let transactional = |sequence| BatchIdentity { is_transactional: true, ..batch(7, EPOCH.0, sequence, 1) };
-    let marker = |epoch| BatchIdentity { is_transactional: true, ..batch(7, epoch, -1, 1) };
     let mut state = ProducerState::default();
     state.replay(at(0), &transactional(0), Offset(1), 0);
     assert_eq!(state.first_unstable_offset(), Some(Offset(1)));
-    state.replay_marker(at(0), &marker(EPOCH.0), 0);
+    assert_eq!(state.replay_marker(at(0), &marker(EPOCH.0, 0), 0), Some(Offset(1)));
     assert_eq!(state.first_unstable_offset(), None);
+    assert_eq!(state.replay_marker(at(0), &marker(EPOCH.0, 0), 0), None, "a repeat ends nothing");
     // The sequence goes on in the same epoch, and begins anew in the next.
     assert_eq!(state.check(&transactional(1)), Outcome::Append);
-    state.replay_marker(at(0), &marker(EPOCH.0 + 1), 0);
+    state.replay_marker(at(0), &marker(EPOCH.0 + 1, 0), 0);
     assert_eq!(state.check(&batch(7, EPOCH.0 + 1, 0, 1)), Outcome::Append);
+}
+
+fn marker(epoch: i16, coordinator_epoch: i32) -> TransactionMarker {
+    TransactionMarker {
+        producer_id: ProducerId(7),
+        producer_epoch: ProducerEpoch(epoch),
+        coordinator_epoch,
+        committed: true,
+    }
+}
+
+#[test]
+fn a_marker_of_an_older_producer_or_coordinator_is_refused() {
+    let mut state = ProducerState::default();
+    assert_eq!(state.check_marker(&marker(0, 0)), Ok(()), "nothing is known");
+    state.append(at(0), &batch(7, EPOCH.0, 0, 1), Offset(0), 0);
+    state.append_marker(at(0), &marker(EPOCH.0, 5), Offset(1), 0);
+    let producer_id = ProducerId(7);
+    let old_producer =
+        MarkerError::InvalidProducerEpoch { producer_id, current: EPOCH, found: ProducerEpoch(EPOCH.0 - 1) };
+    let old_coordinator = MarkerError::CoordinatorFenced { producer_id, current: 5, found: 4 };
+    for (epoch, coordinator_epoch, expected) in [
+        (EPOCH.0, 5, Ok(())),
+        (EPOCH.0 + 1, 6, Ok(())),
+        (EPOCH.0 - 1, 5, Err(old_producer)),
+        (EPOCH.0 - 1, 4, Err(old_producer)),
+        (EPOCH.0, 4, Err(old_coordinator)),
+        (EPOCH.0 + 1, 4, Err(old_coordinator)),
+    ] {
+        assert_eq!(state.check_marker(&marker(epoch, coordinator_epoch)), expected);
+    }
+}
+
+#[test]
+fn a_marker_whose_write_failed_has_ended_nothing() {
+    let transactional = BatchIdentity { is_transactional: true, ..batch(7, EPOCH.0, 0, 1) };
+    let mut state = ProducerState::default();
+    state.append(at(0), &transactional, Offset(0), 0);
+    assert_eq!(state.append_marker(at(0), &marker(EPOCH.0 + 1, 5), Offset(1), 0), Some(Offset(0)));
+    assert_eq!(state.first_unstable_offset(), None);
+    state.retract(Offset(1));
+    assert_eq!(state.first_unstable_offset(), Some(Offset(0)));
+    assert!(state.has_open(ProducerId(7), EPOCH));
+    assert!(!state.has_open(ProducerId(7), ProducerEpoch(EPOCH.0 + 1)));
+    assert_eq!(state.check_marker(&marker(EPOCH.0, 0)), Ok(()));
+}
+
+#[test]
+fn what_a_coordinator_writes_for_a_producer_has_no_sequence() {
+    let record = BatchIdentity { is_transactional: true, ..batch(7, EPOCH.0, -1, 2) };
+    let mut state = ProducerState::default();
+    for offset in [0, 2] {
+        assert_eq!(state.check(&record), Outcome::Append);
+        state.append(at(0), &record, Offset(offset), 0);
+    }
+    assert_eq!(state.first_unstable_offset(), Some(Offset(0)));
+    let older = BatchIdentity { producer_epoch: ProducerEpoch(EPOCH.0 - 1), ..record };
+    assert!(matches!(state.check(&older), Outcome::Refused(SequenceError::InvalidProducerEpoch { .. })));
+    assert!(!state.knows_sequence(ProducerId(7), EPOCH));
+    state.retract(Offset(2));
+    assert_eq!(state.first_unstable_offset(), Some(Offset(0)));
+    state.retract(Offset(0));
+    assert!(state.is_empty());
 }
 
 #[test]

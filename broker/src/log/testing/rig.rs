@@ -21,6 +21,7 @@ use crate::log::reader::{ReadError, ReadRequest, Records, Slice, read};
 use crate::log::recovery::{RecoverError, Recovered, recover};
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
+use crate::log::verification::Verification;
 use crate::metrics::ReadMetrics;
 
 /// Where the log lies on the machine's disk.
@@ -98,7 +99,7 @@ impl Rig {
     }
 
     pub(in crate::log) fn append(&mut self, batch: &ValidatedBatch) -> Result<AppendOutcome, AppendError> {
-        self.log.core.append(self.clock.now(), batch, self.epoch)
+        self.log.core.append(self.clock.now(), batch, self.epoch, Verification::Exempt)
     }
 
     /// Carries out what the core wants done, without waiting.
@@ -224,6 +225,7 @@ fn is_answered(effect: &LogEffect) -> bool {
         | LogEffect::WriteEpochs { .. }
         | LogEffect::RetireSegment { .. } => true,
         LogEffect::NoteBatches { .. }
+        | LogEffect::NoteAborted { .. }
         | LogEffect::Seal { .. }
         | LogEffect::RemoveSnapshots { .. }
         | LogEffect::RemoveRetired { .. }

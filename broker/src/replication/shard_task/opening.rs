@@ -132,8 +132,7 @@ impl ShardTask {
                     let _ = sender.send(Completion::Log { slot, generation, event });
                 });
                 // The ends before anybody may ask for them: those of a log that was offline were not known.
-                let ends = log.core.ends();
-                if replica.partition.set_ends(ends.log_start, ends.high_watermark) {
+                if replica.partition.set_ends(&log.core.ends()) {
                     replica.partition.watchers.mark();
                 }
                 replica.partition.set_log(Some(Arc::clone(&log.published)));

@@ -65,6 +65,7 @@ impl ShardTask {
             replica.forget_turned_away();
             if let ReplicaLog::Open(open) = &mut replica.log {
                 open.log.core.expire_producers(now, expiration);
+                open.log.core.forget_verifications();
             }
         }
     }

@@ -27,6 +27,7 @@ use crate::log::batch_validation::ValidatedBatch;
 use crate::log::safe_ends_task::SafeEndsTask;
 use crate::log::sleeping::SleepingLog;
 pub(super) use crate::log::testing::produced;
+use crate::log::verification::Verification;
 
 /// The data directory.
 const DATA: &str = "data";
@@ -146,7 +147,9 @@ impl Rig {
     ) -> Arc<PendingProduce> {
         let (pending, mut slots) = PendingProduce::new(1, ());
         let slot = slots.next().expect("one was asked for");
-        let append = Append { partition: Arc::clone(partition), batch: Box::new(batch), acks, slot };
+        let partition = Arc::clone(partition);
+        let verification = Verification::Exempt;
+        let append = Append { partition, batch: Box::new(batch), acks, verification, slot };
         self.shards.append(append).await;
         pending
     }
