@@ -8,6 +8,7 @@ mod ack_queue;
 mod back_off;
 mod data_directory;
 mod loading;
+mod mailbox;
 mod open_logs;
 mod partition;
 mod partitions_task;

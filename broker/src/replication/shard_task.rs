@@ -23,6 +23,7 @@ use tracing::warn;
 
 use self::upkeep::TICK;
 use super::data_directory::DataDirectory;
+use super::mailbox::{Mailbox, MailboxSender, mailbox};
 use super::open_logs::OpenLogs;
 use super::partition::Partition;
 use super::partitions_task::FoundLog;
@@ -43,14 +44,13 @@ use crate::log::sleeping::SleepingLog;
 use crate::metrics::table::{LOG_FAILURES, LOG_SIZE, RETENTION_SUSPENDED};
 use crate::metrics::{GaugeShare, ShardMetrics};
 
-/// How much one turn takes in of each kind, so that neither starves the other.
+/// How many requests one turn takes in; completions are as many as operations were submitted.
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// A turn takes in no more appends once their records come to so many bytes. Small ones are copied into the page cache on
 /// this thread when the turn ends, a few ms for so many, and connections that share the thread wait for it.
 const RECORD_BYTES_PER_TURN_MAX: usize = 8 * 1024 * 1024;
 
-/// What comes back from the disk and from tasks of the shard's own. Unbounded, but each is the answer to one
-/// operation that this shard submitted.
+/// What comes back from the disk and from tasks of the shard's own.
 enum Completion {
     Log {
         slot: u32,
@@ -92,8 +92,8 @@ pub(super) struct ShardParts {
 pub(super) struct ShardTask {
     parts: ShardParts,
     requests: mpsc::Receiver<ShardRequest>,
-    completions: mpsc::UnboundedReceiver<Completion>,
-    sender: mpsc::UnboundedSender<Completion>,
+    completions: Mailbox<Completion>,
+    sender: MailboxSender<Completion>,
     listener: ListenerRef,
     /// By slot. Slots are not used again; that of a partition which is gone costs a pointer.
     replicas: Vec<Option<Box<Replica>>>,
@@ -114,18 +114,17 @@ pub(super) struct ShardTask {
     retention_suspended: GaugeShare,
 }
 
-struct ShardListener(mpsc::UnboundedSender<Completion>);
+struct ShardListener(MailboxSender<Completion>);
 
 impl DurabilityListener for ShardListener {
     fn on_flushed(&self, results: Vec<FlushedFile>) {
-        // A shard that has ended waits for nothing.
-        let _ = self.0.send(Completion::Flushed(results));
+        self.0.send(Completion::Flushed(results));
     }
 }
 
 impl ShardTask {
     pub(super) fn new(parts: ShardParts, requests: mpsc::Receiver<ShardRequest>) -> ShardTask {
-        let (sender, completions) = mpsc::unbounded_channel();
+        let (sender, completions) = mailbox();
         let now = parts.clock.now();
         ShardTask {
             requests,
@@ -161,7 +160,7 @@ impl ShardTask {
             }
             tokio::select! {
                 biased;
-                _ = self.completions.recv_many(&mut completed, EVENTS_PER_TURN_MAX) => {}
+                () = self.completions.filled() => {}
                 count = self.requests.recv_many(&mut requested, EVENTS_PER_TURN_MAX),
                     if self.closing.is_none() && requested.is_empty() =>
                 {
@@ -178,9 +177,7 @@ impl ShardTask {
             }
             let now = self.parts.clock.now();
             self.parts.progress.note(now);
-            for completion in completed.drain(..) {
-                self.on_completion(now, completion);
-            }
+            self.take_completions(now, &mut completed);
             let of_this_turn = count_of_turn(requested.iter().map(ShardRequest::record_bytes));
             for request in requested.drain(..of_this_turn) {
                 self.on_request(now, request);
@@ -190,10 +187,25 @@ impl ShardTask {
                 self.on_tick(now);
             }
             self.end_turn(now);
+            // What the turn's own calls completed ends with it, and needs no turn of its own.
+            if self.take_completions(now, &mut completed) {
+                self.end_turn(now);
+            }
             if requested.is_empty() && self.try_close() {
                 return;
             }
         }
+    }
+
+    /// Says whether any had come in.
+    fn take_completions(&mut self, now: MonotonicTime, completed: &mut Vec<Completion>) -> bool {
+        if !self.completions.take(completed) {
+            return false;
+        }
+        for completion in completed.drain(..) {
+            self.on_completion(now, completion);
+        }
+        true
     }
 
     fn on_request(&mut self, now: MonotonicTime, request: ShardRequest) {
@@ -366,8 +378,7 @@ impl ShardTask {
         let (running, sender) = (self.parts.spawner.spawn(name, task), self.sender.clone());
         self.parts.spawner.spawn("watch", async move {
             if let TaskEnd::Panicked(message) = running.await {
-                // A shard that has ended waits for nothing.
-                let _ = sender.send(Completion::Bug(format!("{name}: {message}")));
+                sender.send(Completion::Bug(format!("{name}: {message}")));
             }
         });
     }

@@ -33,8 +33,7 @@ impl ShardTask {
         let sender = self.sender.clone();
         self.spawn("settle a log", async move {
             files.finished().await;
-            // A shard that has ended waits for nothing.
-            let _ = sender.send(Completion::Settled { slot });
+            sender.send(Completion::Settled { slot });
         });
         true
     }

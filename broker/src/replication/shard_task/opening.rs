@@ -97,7 +97,7 @@ impl ShardTask {
             };
             let result = result.await;
             // The shard may be gone; then nobody waits for the log.
-            let _ = sender.send(Completion::Opened { slot, result, otherwise });
+            sender.send(Completion::Opened { slot, result, otherwise });
         });
         true
     }
@@ -128,8 +128,7 @@ impl ShardTask {
                 replica.generation += 1;
                 let generation = replica.generation;
                 let sink: EventSink = Arc::new(move |event| {
-                    // A shard that has ended waits for nothing.
-                    let _ = sender.send(Completion::Log { slot, generation, event });
+                    sender.send(Completion::Log { slot, generation, event });
                 });
                 // The ends before anybody may ask for them: those of a log that was offline were not known.
                 if replica.partition.set_ends(&log.core.ends()) {

@@ -123,8 +123,7 @@ impl ShardTask {
                 match lookup::summarize(&published, base).await {
                     Ok(Some(summary)) => {
                         let event = LogEvent::Summary(summary);
-                        // A shard that has ended waits for nothing.
-                        let _ = sender.send(Completion::Log { slot, generation, event });
+                        sender.send(Completion::Log { slot, generation, event });
                     }
                     Ok(None) => {}
                     Err(error) => warn!("a segment can't be looked at for retention: {error}"),
