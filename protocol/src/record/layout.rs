@@ -29,6 +29,15 @@ pub(super) trait Source {
     /// Takes `count` bytes and looks at none.
     fn skip(&mut self, count: usize) -> Result<(), Self::Failure>;
 
+    /// Takes a number of seven bits a byte, of so many bytes at most.
+    #[inline]
+    fn bits(&mut self, bytes_max: u32) -> Result<u64, Problem>
+    where
+        Self: Sized,
+    {
+        bits(self, bytes_max)
+    }
+
     /// Whether there is no further byte.
     fn is_at_end(&mut self) -> Result<bool, Self::Failure>;
 
@@ -170,12 +179,12 @@ fn nullable<S: Source>(source: &mut S) -> Result<Option<Range<usize>>, Problem> 
 #[inline]
 pub(super) fn varint<S: Source>(source: &mut S) -> Result<i32, Problem> {
     // Bits beyond the 32nd are dropped before the sign is looked at, as Kafka's own reader does.
-    Ok(unzigzag(u64::from(bits(source, VARINT_BYTES_MAX)? as u32)) as i32)
+    Ok(unzigzag(u64::from(source.bits(VARINT_BYTES_MAX)? as u32)) as i32)
 }
 
 #[inline]
 pub(super) fn varlong<S: Source>(source: &mut S) -> Result<i64, Problem> {
-    Ok(unzigzag(bits(source, VARLONG_BYTES_MAX)?))
+    Ok(unzigzag(source.bits(VARLONG_BYTES_MAX)?))
 }
 
 #[inline]
@@ -228,6 +237,22 @@ impl Source for SliceSource<'_> {
         let (byte, rest) = self.rest.split_first().ok_or(Ended)?;
         self.rest = rest;
         Ok(*byte)
+    }
+
+    /// Nearly every number of a record has one byte or two, and every produced record is read here.
+    #[inline]
+    fn bits(&mut self, bytes_max: u32) -> Result<u64, Problem> {
+        match self.rest {
+            [only, rest @ ..] if *only < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*only))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => bits(self, bytes_max),
+        }
     }
 
     #[inline]

@@ -13,6 +13,7 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::stat::fstat;
 use nix::sys::uio::pwritev;
 use nix::unistd::{fdatasync, ftruncate};
+use smallvec::SmallVec;
 
 use super::{Queues, syscalls};
 use crate::disk::{Done, File, FileRef, Mapping, OpenMode, Residency};
@@ -57,7 +58,8 @@ impl RealFile {
     }
 
     fn write_parts(&self, position: u64, parts: &[Bytes]) -> io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> =
+        // A batch is its head and its records.
+        let mut slices: SmallVec<[IoSlice<'_>; 8]> =
             parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)).collect();
         let mut left = slices.as_mut_slice();
         let mut position = offset(position)?;
