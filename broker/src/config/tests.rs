@@ -1,6 +1,7 @@
 //! Whole configurations: what settings come to, and what is said of wrong ones.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::keys::{Class, broker_keys, differing_defaults, topic_keys};
 use super::*;
@@ -90,7 +91,17 @@ fn every_honoured_key_reaches_the_typed_tree() {
         queued.max.request.bytes=-1
         socket.listen.backlog.size=1
         socket.request.max.bytes=1
-        socket.send.buffer.bytes=-1";
+        socket.send.buffer.bytes=-1
+        transaction.abort.timed.out.transaction.cleanup.interval.ms=1
+        transaction.max.timeout.ms=7
+        transaction.partition.verification.enable=false
+        transaction.remove.expired.transaction.cleanup.interval.ms=2
+        transaction.state.log.num.partitions=1
+        transaction.state.log.replication.factor=1
+        transaction.state.log.segment.bytes=1
+        transactional.id.expiration.ms=1
+        add.partitions.to.txn.retry.backoff.max.ms=0
+        add.partitions.to.txn.retry.backoff.ms=1";
     let (config, without_effect) = read(settings, &[]).unwrap();
     assert!(without_effect.is_empty(), "{without_effect}");
     let expected = BrokerConfig {
@@ -169,6 +180,18 @@ fn every_honoured_key_reaches_the_typed_tree() {
             fetch_bytes_max: 1024,
             request_partition_count_max: 3,
             fetch_session_count_max: 0,
+        },
+        transaction: TransactionConfig {
+            timeout_max_ms: 7,
+            id_expiration_ms: 1,
+            abort_scan_interval: Duration::from_millis(1),
+            expiry_scan_interval: Duration::from_millis(2),
+            verifies_partitions: false,
+            add_retry_backoff: Duration::from_millis(1),
+            add_retry_backoff_max: Duration::ZERO,
+            log_partition_count: 1,
+            log_replication_factor: 1,
+            log_segment_bytes: 1,
         },
         layers: config.layers.clone(),
     };
