@@ -20,7 +20,7 @@ use crate::kafka;
 /// A runtime, and the address of a broker.
 pub(crate) struct Bed {
     pub(crate) runtime: Runtime,
-    bootstrap: String,
+    pub(crate) bootstrap: String,
 }
 
 /// The process that tests share. It lives as long as one of them runs.

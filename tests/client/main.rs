@@ -10,6 +10,7 @@ mod kafka;
 
 mod admin;
 mod consumer;
+mod groups;
 mod producer;
 
 /// The same tests against each broker.
@@ -27,3 +28,16 @@ macro_rules! everywhere {
     };
 }
 use everywhere;
+
+/// The same tests against each broker that is reached by sockets.
+macro_rules! on_sockets {
+    ($($name:ident),* $(,)?) => {
+        mod process_alone {
+            $(#[test] fn $name() { crate::bed::on_process(super::$name); })*
+        }
+        mod apache_kafka_alone {
+            $(#[test] fn $name() { crate::bed::on_kafka(super::$name); })*
+        }
+    };
+}
+use on_sockets;

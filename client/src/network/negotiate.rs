@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ottla_protocol::api::api_versions::{self, ApiVersionsResponse};
-use ottla_protocol::api::{Api, VersionRange};
+use ottla_protocol::api::{Api, VersionRange, offset_commit, offset_fetch};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::frame;
 use ottla_protocol::wire::{DecodeError, Reader};
@@ -30,9 +30,9 @@ pub(crate) enum Negotiated {
 impl BrokerVersions {
     /// The highest version of `api` that both sides have, if there is one.
     pub fn version_of(&self, api: &Api) -> Option<i16> {
-        let theirs = self.0.get(&api.key)?;
-        let version = api.served.last.min(theirs.last);
-        (api.served.contains(version) && theirs.contains(version)).then_some(version)
+        let (theirs, ours) = (self.0.get(&api.key)?, spoken(api));
+        let version = ours.last.min(theirs.last);
+        (ours.contains(version) && theirs.contains(version)).then_some(version)
     }
 
     fn of(answer: &ApiVersionsResponse) -> BrokerVersions {
@@ -40,6 +40,16 @@ impl BrokerVersions {
         let keys = answer.api_keys.iter();
         BrokerVersions(keys.map(|key| (key.api_key, range(key.min_version, key.max_version))).collect())
     }
+}
+
+/// The versions that this client speaks: those that are declared, but for APIs that name topics by ids alone in their
+/// newest, where their names are what is asked about.
+fn spoken(api: &Api) -> VersionRange {
+    let goes_by_names_up_to = match api.key {
+        key if key == offset_commit::API.key || key == offset_fetch::API.key => 9,
+        _ => i16::MAX,
+    };
+    VersionRange { first: api.served.first, last: api.served.last.min(goes_by_names_up_to) }
 }
 
 /// Reads the answer, all of a frame, to ApiVersions in version `asked`.
@@ -99,6 +109,14 @@ mod tests {
         check(-1, -1, None);
         check(5, 4, None);
         assert_eq!(BrokerVersions::default().version_of(&metadata::API), None);
+    }
+
+    #[test]
+    fn committed_offsets_go_by_the_names_of_topics() {
+        for api in [&offset_commit::API, &offset_fetch::API] {
+            let versions = BrokerVersions(BTreeMap::from([(api.key, api.served)]));
+            assert_eq!(versions.version_of(api), Some(9), "{}", api.name);
+        }
     }
 
     #[test]
