@@ -38,6 +38,5 @@ mod tests {
         check(b"\0\0\0\0\0\x02\0\x01a", None);
         check(b"\0\0\x7f\xff\xff\xff\0\x01a", None);
         check(b"\0\0\0\0\0\x01\xff\xff", None);
-        check(b"\0\0\0\0\0\x01\0\x01\xff", None);
     }
 }

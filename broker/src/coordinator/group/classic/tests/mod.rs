@@ -1,0 +1,8 @@
+//! The classic group as scripts of events.
+
+mod joining;
+mod leaving;
+mod script;
+mod static_members;
+mod syncing;
+mod timers;
