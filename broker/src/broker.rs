@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Handlers, ProducerIds};
 use crate::builder::BrokerBuilder;
 use crate::config::{BrokerConfig, BrokerLayers, ConfigErrors, FlushPolicy, TopicConfig};
+use crate::controller::topics::{InternalTopicSettings, TopicDefaults};
 use crate::controller::{Metadata, OpenError, OpenOptions, broker_layers};
+use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::{CoordinatorParts, Coordinators};
 use crate::descriptors;
 use crate::metrics::FetchMetrics;
 use crate::network::{self, FetchSessions, RequestBudget};
@@ -64,11 +67,20 @@ pub struct Broker {
     /// What its file and flags say.
     layers: Arc<BrokerLayers>,
     replicas: Replicas,
+    coordinators: Coordinators,
     listener: TaskHandle,
     stop: CancellationToken,
     runtime: Runtime,
     status: BrokerStatus,
     has_taken_over: bool,
+}
+
+/// What runs in a broker besides its metadata.
+struct Running {
+    replicas: Replicas,
+    coordinators: Coordinators,
+    listener: TaskHandle,
+    stop: CancellationToken,
 }
 
 /// Why a broker did not start.
@@ -173,11 +185,12 @@ impl Broker {
         let address = listener.local_address();
         let started = Broker::start_on(config, descriptors, &runtime, &metadata, (listener, &status)).await;
         match started {
-            Ok((replicas, listener, stop)) => Ok(Broker {
+            Ok(Running { replicas, coordinators, listener, stop }) => Ok(Broker {
                 address,
                 metadata,
                 layers,
                 replicas,
+                coordinators,
                 listener,
                 stop,
                 runtime,
@@ -199,7 +212,7 @@ impl Broker {
         runtime: &Runtime,
         metadata: &Metadata,
         (listener, status): (Box<dyn Listener>, &BrokerStatus),
-    ) -> Result<(Replicas, TaskHandle, CancellationToken), StartError> {
+    ) -> Result<Running, StartError> {
         status.set_starting("looking at the logs");
         let options =
             ReplicaOptions { log: &config.log, layers: &config.layers, node: config.node.id, descriptors };
@@ -208,10 +221,12 @@ impl Broker {
         let mut limits = config.limits.clone();
         limits.connections_max = limits.connections_max.min(descriptors::for_connections(descriptors));
         let config = Arc::new(config);
+        let coordinators = start_coordinators(&config, runtime, metadata, &replicas);
         let handlers = Arc::new(Handlers {
             metadata: metadata.clone(),
             partitions: Arc::clone(&replicas.partitions),
             shards: replicas.shards.clone(),
+            coordinators: coordinators.clone(),
             signs: replicas.signs(),
             safe_ends: replicas.safe_ends.clone(),
             log_directory: absolute(&config.log.directory),
@@ -225,9 +240,9 @@ impl Broker {
         let budget = RequestBudget::new(limits.queued_request_bytes_max.unwrap_or(u64::MAX));
         let watched =
             Watched::new(replicas.signs(), metadata.clone(), Arc::clone(&budget), Arc::clone(&handlers));
-        let task = network::start(listener, handlers, budget, &limits, runtime, stop.clone());
+        let listener = network::start(listener, handlers, budget, &limits, runtime, stop.clone());
         status.set_serving(watched);
-        Ok((replicas, task, stop))
+        Ok(Running { replicas, coordinators, listener, stop })
     }
 
     /// Where it listens; with port 0 asked for, the port that the system chose.
@@ -257,6 +272,7 @@ impl Broker {
         let reason = tokio::select! {
             biased;
             reason = self.replicas.failed() => reason,
+            reason = self.coordinators.failed() => reason,
             failure = self.metadata.failed() => failure.to_string(),
             end = &mut self.listener => format!("the listener has ended: {end:?}"),
         };
@@ -273,6 +289,8 @@ impl Broker {
     pub async fn stop(self) -> BrokerEnd {
         self.status.set_stopping();
         self.stop.cancel();
+        // Who waits for a rebalance would hold its connection up, and the stop.
+        self.coordinators.stop().await;
         let drained = self.runtime.clock.sleep(DRAIN);
         tokio::select! {
             biased;
@@ -283,4 +301,31 @@ impl Broker {
         self.metadata.close().await;
         BrokerEnd::Stopped
     }
+}
+
+/// Starts the coordinators on logs that are there.
+fn start_coordinators(
+    config: &BrokerConfig,
+    runtime: &Runtime,
+    metadata: &Metadata,
+    replicas: &Replicas,
+) -> Coordinators {
+    let parts = CoordinatorParts {
+        metadata: metadata.clone(),
+        partitions: Arc::clone(&replicas.partitions),
+        shards: replicas.shards.clone(),
+        clock: runtime.clock.clone(),
+        spawner: runtime.spawner.clone(),
+        internal_topics: InternalTopicSettings::of(&config.groups, &config.transaction),
+        topic_defaults: TopicDefaults {
+            partition_count: config.topics.partition_count,
+            replication_factor: config.topics.replication_factor,
+        },
+    };
+    let groups = GroupCoordinator {
+        node: config.node.id,
+        config: Arc::new(config.groups.clone()),
+        layers: Arc::clone(&config.layers),
+    };
+    Coordinators::start(groups, parts)
 }

@@ -82,11 +82,12 @@ impl Handlers {
     ) -> Vec<MetadataResponseTopic> {
         let allowed = client_allows && self.config.topics.auto_create;
         let image = self.image();
+        let internal = InternalTopicSettings::of(&self.config.groups, &self.config.transaction);
         let mut wanted: Vec<NewTopic> = Vec::new();
         let mut rows: BTreeMap<Str, MetadataResponseTopic> = BTreeMap::new();
         for name in topics.iter().filter_map(|topic| topic.name.clone()) {
             rows.entry(name.clone()).or_insert_with(|| {
-                match auto_creation(&image, &name, allowed, &InternalTopicSettings::default()) {
+                match auto_creation(&image, &name, allowed, &internal) {
                     AutoCreation::Exists => image.topic(&name).map(|topic| described(&image, topic)),
                     AutoCreation::InvalidName(_) => Some(missing(&name, ErrorCode::InvalidTopicException)),
                     AutoCreation::Unknown => None,

@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use self::errors::ErrorCodes;
 use crate::config::{BrokerConfig, LimitsConfig};
 use crate::controller::{ConfigResource, Metadata, MetadataImage};
+use crate::coordinator::Coordinators;
 use crate::log::safe_ends_task::SafeEndNotes;
 use crate::metrics::FetchMetrics;
 use crate::metrics::table::REQUEST_ERRORS;
@@ -88,6 +89,7 @@ pub(crate) struct Handlers {
     pub(crate) metadata: Metadata,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) shards: Shards,
+    pub(crate) coordinators: Coordinators,
     pub(crate) signs: ReplicaSigns,
     pub(crate) safe_ends: SafeEndNotes,
     /// The data directory, as an absolute path.

@@ -9,6 +9,7 @@ mod alteration;
 mod compaction;
 pub mod describe;
 mod error;
+mod groups;
 pub mod keys;
 mod layers;
 mod limits;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 pub use alteration::{AlterConfigError, ConfigAlteration, ConfigEdit, ConfigScope, OwnConfigs, alter};
 pub use compaction::CompactionConfig;
 pub use error::{ConfigError, ConfigErrors, Place, SyntaxProblem, Unfit};
+pub use groups::{GroupsConfig, MigrationPolicy};
 pub use layers::{BrokerLayers, Source, Synonym};
 pub use limits::LimitsConfig;
 pub use listener::{Endpoint, InvalidEndpoint, ListenerConfig};
@@ -56,6 +58,8 @@ pub struct BrokerConfig {
     pub log: LogConfig,
     /// How topics come and go.
     pub topics: TopicsConfig,
+    /// Consumer groups and their offsets.
+    pub groups: GroupsConfig,
     /// What keeps clients from harming each other.
     pub limits: LimitsConfig,
     /// How transactions are coordinated.
@@ -75,6 +79,7 @@ impl BrokerConfig {
             listener: ListenerConfig::read(&mut values),
             log: LogConfig::read(&mut values, &layers),
             topics: TopicsConfig::read(&values),
+            groups: GroupsConfig::read(&values),
             limits: LimitsConfig::read(&mut values),
             transaction: TransactionConfig::read(&values),
             layers: Arc::new(layers),

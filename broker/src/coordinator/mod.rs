@@ -6,6 +6,19 @@
 //! fails, the core is thrown away and loaded again from the log: what is in memory is never ahead of a log that can't
 //! follow.
 
+//!
+//! Decisions: `core` (what a core is), `group`, `transaction`. Effects: `task` (owns a core), `appending`, `loading`, `handle`
+//! (finds the task, makes the internal topic). `kind` is what both sides know of a kind of coordinator.
+
+mod appending;
+mod coordinators;
 pub(crate) mod core;
 pub(crate) mod group;
+mod handle;
+pub(crate) mod kind;
+mod loading;
+mod task;
 pub(crate) mod transaction;
+
+pub(crate) use coordinators::Coordinators;
+pub(crate) use handle::{Coordinator, CoordinatorParts};

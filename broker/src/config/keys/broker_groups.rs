@@ -2,7 +2,9 @@
 
 use super::{Key, Valid, boolean, int, list, long, short, string};
 
-const GROUPS: &str = "groups are not there yet";
+const COORDINATORS: &str =
+    "coordinators run on the broker's own threads, write at once, and load in chunks of 1 MiB";
+const PROTOCOLS: &str = "the classic and the consumer protocol are always served";
 const SHARE_GROUPS: &str = "share groups are not there yet";
 const STREAMS_GROUPS: &str = "streams groups are not there yet";
 const LOADED_OTHERWISE: &str = "the log is loaded as any reader reads it";
@@ -12,37 +14,39 @@ const TWO_PHASE: &str = "transactions cannot be prepared by their clients";
 pub(super) const KEYS: &[Key] = &[
     int("add.partitions.to.txn.retry.backoff.max.ms").default("100").from(0),
     int("add.partitions.to.txn.retry.backoff.ms").default("20").from(1),
-    int("group.consumer.assignment.interval.ms").default("1000").from(0).cluster_wide().no_effect(GROUPS),
-    list("group.consumer.assignors").default("uniform,range").no_effect(GROUPS),
-    int("group.consumer.heartbeat.interval.ms").default("5000").from(1).no_effect(GROUPS),
-    int("group.consumer.max.assignment.interval.ms").default("15000").from(0).no_effect(GROUPS),
-    int("group.consumer.max.heartbeat.interval.ms").default("15000").from(1).no_effect(GROUPS),
-    int("group.consumer.max.session.timeout.ms").default("60000").from(1).no_effect(GROUPS),
-    int("group.consumer.max.size").default("2147483647").from(1).no_effect(GROUPS),
-    string("group.consumer.migration.policy")
-        .default("bidirectional")
-        .valid(Valid::OneOfAnyCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]))
-        .no_effect(GROUPS),
-    int("group.consumer.min.assignment.interval.ms").default("0").from(0).no_effect(GROUPS),
-    int("group.consumer.min.heartbeat.interval.ms").default("5000").from(1).no_effect(GROUPS),
-    int("group.consumer.min.session.timeout.ms").default("45000").from(1).no_effect(GROUPS),
-    int("group.consumer.session.timeout.ms").default("45000").from(1).no_effect(GROUPS),
-    int("group.coordinator.append.linger.ms").default("-1").from(-1).no_effect(GROUPS),
-    int("group.coordinator.background.threads").default("2").from(1).no_effect(GROUPS),
+    int("group.consumer.assignment.interval.ms").default("1000").from(0).cluster_wide(),
+    list("group.consumer.assignors").default("uniform,range"),
+    int("group.consumer.heartbeat.interval.ms").default("5000").from(1),
+    int("group.consumer.max.assignment.interval.ms").default("15000").from(0),
+    int("group.consumer.max.heartbeat.interval.ms").default("15000").from(1),
+    int("group.consumer.max.session.timeout.ms").default("60000").from(1),
+    int("group.consumer.max.size").default("2147483647").from(1),
+    string("group.consumer.migration.policy").default("bidirectional").valid(Valid::OneOfAnyCase(&[
+        "DISABLED",
+        "DOWNGRADE",
+        "UPGRADE",
+        "BIDIRECTIONAL",
+    ])),
+    int("group.consumer.min.assignment.interval.ms").default("0").from(0),
+    int("group.consumer.min.heartbeat.interval.ms").default("5000").from(1),
+    int("group.consumer.min.session.timeout.ms").default("45000").from(1),
+    int("group.consumer.session.timeout.ms").default("45000").from(1),
+    int("group.coordinator.append.linger.ms").default("-1").from(-1).no_effect(COORDINATORS),
+    int("group.coordinator.background.threads").default("2").from(1).no_effect(COORDINATORS),
     int("group.coordinator.cached.buffer.max.bytes")
         .default("1048588")
         .from(524_288)
         .cluster_wide()
-        .no_effect(GROUPS),
+        .no_effect(COORDINATORS),
     list("group.coordinator.rebalance.protocols")
         .default("classic,consumer,streams")
         .one_of(&["consumer", "classic", "share", "streams"])
-        .no_effect(GROUPS),
-    int("group.coordinator.threads").default("4").from(1).no_effect(GROUPS),
-    int("group.initial.rebalance.delay.ms").default("3000").no_effect(GROUPS),
-    int("group.max.session.timeout.ms").default("1800000").no_effect(GROUPS),
-    int("group.max.size").default("2147483647").from(1).no_effect(GROUPS),
-    int("group.min.session.timeout.ms").default("6000").no_effect(GROUPS),
+        .no_effect(PROTOCOLS),
+    int("group.coordinator.threads").default("4").from(1).no_effect(COORDINATORS),
+    int("group.initial.rebalance.delay.ms").default("3000"),
+    int("group.max.session.timeout.ms").default("1800000"),
+    int("group.max.size").default("2147483647").from(1),
+    int("group.min.session.timeout.ms").default("6000"),
     int("group.share.assignment.interval.ms").default("1000").from(0).cluster_wide().no_effect(SHARE_GROUPS),
     list("group.share.assignors").default("simple").no_effect(SHARE_GROUPS),
     int("group.share.delivery.count.limit").default("5").within(2, 10).no_effect(SHARE_GROUPS),
@@ -96,15 +100,15 @@ pub(super) const KEYS: &[Key] = &[
     int("group.streams.min.session.timeout.ms").default("45000").from(1).no_effect(STREAMS_GROUPS),
     int("group.streams.num.standby.replicas").default("0").from(0).no_effect(STREAMS_GROUPS),
     int("group.streams.session.timeout.ms").default("45000").from(1).no_effect(STREAMS_GROUPS),
-    int("offset.metadata.max.bytes").default("4096").no_effect(GROUPS),
-    int("offsets.commit.timeout.ms").default("5000").from(1).no_effect(GROUPS),
-    int("offsets.load.buffer.size").default("5242880").from(1).no_effect(GROUPS),
-    long("offsets.retention.check.interval.ms").default("600000").from(1).no_effect(GROUPS),
-    int("offsets.retention.minutes").default("10080").from(1).no_effect(GROUPS),
-    int("offsets.topic.compression.codec").default("0").no_effect(GROUPS),
-    int("offsets.topic.num.partitions").default("50").from(1).no_effect(GROUPS),
-    short("offsets.topic.replication.factor").default("3").from(1).no_effect(GROUPS),
-    int("offsets.topic.segment.bytes").default("104857600").from(1).no_effect(GROUPS),
+    int("offset.metadata.max.bytes").default("4096"),
+    int("offsets.commit.timeout.ms").default("5000").from(1),
+    int("offsets.load.buffer.size").default("5242880").from(1).no_effect(COORDINATORS),
+    long("offsets.retention.check.interval.ms").default("600000").from(1),
+    int("offsets.retention.minutes").default("10080").from(1),
+    int("offsets.topic.compression.codec").default("0"),
+    int("offsets.topic.num.partitions").default("50").from(1),
+    short("offsets.topic.replication.factor").default("3").from(1),
+    int("offsets.topic.segment.bytes").default("104857600").from(1),
     int("share.coordinator.append.linger.ms").default("-1").from(-1).no_effect(SHARE_GROUPS),
     int("share.coordinator.cached.buffer.max.bytes")
         .default("1048588")

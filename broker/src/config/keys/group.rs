@@ -2,24 +2,18 @@
 
 use super::{Key, boolean, int, string};
 
-const GROUPS: &str = "groups are not there yet";
+const GROUPS: &str = "share and streams groups are not there yet";
 
 pub(super) const KEYS: &[Key] = &[
     int("consumer.assignment.interval.ms")
         .default("1000")
         .from(0)
-        .synonym("group.consumer.assignment.interval.ms")
-        .no_effect(GROUPS),
+        .synonym("group.consumer.assignment.interval.ms"),
     int("consumer.heartbeat.interval.ms")
         .default("5000")
         .from(1)
-        .synonym("group.consumer.heartbeat.interval.ms")
-        .no_effect(GROUPS),
-    int("consumer.session.timeout.ms")
-        .default("45000")
-        .from(1)
-        .synonym("group.consumer.session.timeout.ms")
-        .no_effect(GROUPS),
+        .synonym("group.consumer.heartbeat.interval.ms"),
+    int("consumer.session.timeout.ms").default("45000").from(1).synonym("group.consumer.session.timeout.ms"),
     int("share.assignment.interval.ms")
         .default("1000")
         .from(0)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::image::MetadataImage;
 use super::super::topic_name::{InvalidTopicName, TopicName};
 use super::create::NewTopic;
+use crate::config::{GroupsConfig, TransactionConfig};
 
 /// The topics that coordinators keep their state in.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
@@ -32,6 +33,31 @@ impl Default for InternalTopicSettings {
             partition_counts: [50; 3],
             replication_factors: [3; 3],
             segment_bytes: [104_857_600; 3],
+        }
+    }
+}
+
+impl InternalTopicSettings {
+    /// As a broker's configuration has them.
+    pub fn of(groups: &GroupsConfig, transactions: &TransactionConfig) -> InternalTopicSettings {
+        let defaults = InternalTopicSettings::default();
+        let [_, _, share_partitions] = defaults.partition_counts;
+        let [_, _, share_factor] = defaults.replication_factors;
+        let [_, _, share_bytes] = defaults.segment_bytes;
+        let int = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let factor = i16::try_from(transactions.log_replication_factor).unwrap_or(i16::MAX);
+        InternalTopicSettings {
+            partition_counts: [
+                groups.offsets_topic_partition_count,
+                int(transactions.log_partition_count),
+                share_partitions,
+            ],
+            replication_factors: [groups.offsets_topic_replication_factor, factor, share_factor],
+            segment_bytes: [
+                groups.offsets_topic_segment_bytes,
+                int(transactions.log_segment_bytes),
+                share_bytes,
+            ],
         }
     }
 }

@@ -148,6 +148,11 @@ impl ClassicGroup {
         self.state == ClassicState::Empty
     }
 
+    /// Whether nothing of it is worth keeping: it never had a member, and nobody holds an id of it.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.is_empty() && self.protocol_type.is_empty() && self.generation == 0 && self.pending.is_empty()
+    }
+
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
