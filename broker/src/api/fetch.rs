@@ -272,12 +272,18 @@ impl Handlers {
         }
         let checks_epoch = 0 <= entry.asked.last_fetched_epoch;
         let high_watermark = partition.high_watermark();
-        let is_at_end = state == PartitionState::Online && entry.asked.fetch_offset == high_watermark.0;
+        // One that is not known is told as that, to whoever reads all records. It may be newer than the high watermark.
+        let stable = partition.last_stable_offset().map(|stable| stable.min(high_watermark));
+        let end = match limits.bound {
+            UpperBound::LastStableOffset => stable,
+            UpperBound::HighWatermark | UpperBound::LogEnd => Some(high_watermark),
+        };
+        let is_at_end = state == PartitionState::Online && end == Some(Offset(entry.asked.fetch_offset));
         if is_at_end && !checks_epoch {
             // Nothing new: the usual answer, also for a log at rest.
             return Found {
                 high_watermark: high_watermark.0,
-                last_stable_offset: high_watermark.0,
+                last_stable_offset: stable.unwrap_or(Offset::UNKNOWN).0,
                 log_start: partition.log_start().0,
                 ..Found::default()
             };

@@ -99,6 +99,17 @@ impl Handlers {
         ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
     }
 
+    /// Up to where may be read; a log that rests may have to be opened to know.
+    async fn end(&self, partition: &Arc<Partition>, bound: UpperBound) -> Result<Offset, ErrorCode> {
+        match bound {
+            UpperBound::HighWatermark | UpperBound::LogEnd => Ok(partition.high_watermark()),
+            UpperBound::LastStableOffset => match partition.last_stable_offset() {
+                Some(stable) => Ok(stable),
+                None => Ok(self.shards.log_of(partition).await?.ends().last_stable_offset.offset),
+            },
+        }
+    }
+
     async fn answer(
         &self,
         version: i16,
@@ -119,8 +130,7 @@ impl Handlers {
         }
         let offset = |offset: Offset| Ok(Answer { offset: offset.0, timestamp: -1, leader_epoch: current });
         match question(row.timestamp, version)? {
-            // Without transactions everything below the high watermark is stable.
-            Question::Latest => offset(partition.high_watermark()),
+            Question::Latest => offset(self.end(partition, bound).await?),
             Question::Earliest if partition.log_start() == partition.high_watermark() => {
                 offset(partition.log_start())
             }

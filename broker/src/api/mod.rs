@@ -28,6 +28,7 @@ mod offset_for_leader_epoch;
 mod produce;
 mod resource_type;
 mod unanswered;
+mod write_txn_markers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -190,6 +191,9 @@ impl Handlers {
                 answer(&header, body, |request| self.list_config_resources(header.api_version, &request))
             }
             ApiKey::Produce => Err("a Produce request is answered where it arrives".to_owned()),
+            ApiKey::WriteTxnMarkers => {
+                answer_async(&header, body, async |request| self.write_txn_markers(request).await).await
+            }
             unanswered => Err(format!("{} has no handler yet", unanswered.name())),
         };
         answered.unwrap_or_else(Reply::Close)

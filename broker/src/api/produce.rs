@@ -2,9 +2,12 @@
 //!
 //! The checks come in the order that Apache Kafka 4.3.1 was seen to have: transactional id (53 for every row), topic and
 //! partition (3, 100), shape and magic of the record set (87, 2), acks (21), then the batch itself
-//! (`log::batch_validation`), and last, in the shard, the producer's sequence. Once a batch is in its shard's inbox the
+//! (`log::batch_validation`), then the transaction coordinator's word for the first batch of a transaction
+//! (`verification`), and last, in the shard, the producer's sequence. Once a batch is in its shard's inbox the
 //! request only waits, so the next one of the same connection may follow. A partition named twice gets 42: Kafka
 //! silently keeps the last batch and drops the others.
+
+mod verification;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -78,7 +81,7 @@ struct Row {
 enum RowState {
     Answered(ProduceOutcome),
     /// Ready for its shard.
-    Checked(Arc<Partition>, Box<ValidatedBatch>),
+    Checked(Arc<Partition>, Box<ValidatedBatch>, Verification),
     /// In its shard, as this slot.
     Waiting(usize),
 }
@@ -118,21 +121,24 @@ impl Handlers {
         header.api().map_err(|error| error.to_string())?;
         let request: ProduceRequest = decode(&header, body)?;
         let (acks, timeout_ms) = (request.acks, request.timeout_ms);
+        let transactional_id = request.transactional_id.clone();
         let (topics, mut rows) = self.check(&header, request);
+        if let Some(id) = transactional_id {
+            self.verify(header.api_version, &id, &mut rows).await;
+        }
         let waiting = rows.iter().filter(|row| matches!(row.state, RowState::Checked(..))).count();
         let (pending, mut slots) = PendingProduce::new(waiting, permit);
         let level = if acks == -1 { Acks::All } else { Acks::Leader };
         let mut next_slot = 0;
         for row in &mut rows {
             let state = std::mem::replace(&mut row.state, RowState::Waiting(next_slot));
-            let RowState::Checked(partition, batch) = state else {
+            let RowState::Checked(partition, batch, verification) = state else {
                 row.state = state;
                 continue;
             };
             next_slot += 1;
             let slot = slots.next().expect("one slot for each batch");
             // An inbox that is full holds this connection up, and its client in TCP.
-            let verification = Verification::Exempt;
             self.shards.append(Append { partition, batch, acks: level, verification, slot }).await;
         }
         drop(slots);
@@ -146,8 +152,8 @@ impl Handlers {
     /// One row for each partition, in the order in which they were first named.
     fn check(&self, header: &RequestHeader, request: ProduceRequest) -> (Vec<ProduceResponseTopic>, Rows) {
         let uses_ids = 13 <= header.api_version;
-        let refusal =
-            has_transactional_batch(&request).then_some(ErrorCode::TransactionalIdAuthorizationFailed);
+        let is_authorized = request.transactional_id.is_some() || !has_transactional_batch(&request);
+        let refusal = (!is_authorized).then_some(ErrorCode::TransactionalIdAuthorizationFailed);
         let is_admin_client = header.client_id.as_deref() == Some("__admin_client");
         let wall_ms = self.clock.wall().0;
         let mut topics: Vec<ProduceResponseTopic> = Vec::with_capacity(request.topic_data.len());
@@ -213,13 +219,13 @@ impl Handlers {
         let config = partition.topic.config.load();
         let rules = ValidationRules::of(&config, self.config.limits.decompression_bytes_max);
         match batch_validation::check_batch(batch, &rules, wall_ms) {
-            Ok(batch) => RowState::Checked(Arc::clone(partition), Box::new(batch)),
+            Ok(batch) => RowState::Checked(Arc::clone(partition), Box::new(batch), Verification::Exempt),
             Err(error) => refused(error, partition),
         }
     }
 }
 
-/// Whether any batch claims to be part of a transaction. There are none here yet, and the client is told for good.
+/// Whether any batch claims to be part of a transaction: then the request has to say of which transactional id.
 fn has_transactional_batch(request: &ProduceRequest) -> bool {
     request
         .topic_data

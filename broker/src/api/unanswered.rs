@@ -15,7 +15,6 @@ const UNANSWERED: &[ApiKey] = &[
     ApiKey::AddPartitionsToTxn,
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
-    ApiKey::WriteTxnMarkers,
     ApiKey::TxnOffsetCommit,
     ApiKey::DeleteGroups,
     ApiKey::OffsetDelete,

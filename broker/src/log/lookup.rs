@@ -138,7 +138,10 @@ impl<'a> Lookup<'a> {
     where
         'a: 'b,
     {
-        if self.bound.offset <= segment.base() {
+        // A transaction may have been open since before the log start: then nothing is stable, wherever it began.
+        let nothing_is_stable =
+            self.upper == UpperBound::LastStableOffset && self.bound.offset <= self.log_start;
+        if nothing_is_stable || self.bound.offset <= segment.base() {
             return Ok(None);
         }
         let view = self.log.view();
@@ -155,7 +158,10 @@ impl<'a> Lookup<'a> {
         let size = reading.end_position();
         let last = segment.floor_of_time(i64::MAX);
         let mut largest = last;
-        if let Some(last) = last
+        if last.is_some_and(|last| self.bound.offset <= last.offset) && !reading.is_whole() {
+            // The index may be right about what lies behind the bound, and nobody may look there.
+            largest = None;
+        } else if let Some(last) = last
             && !self.agrees(reading, last).await?
         {
             let rebuilt = index_loader::rebuild(&self.log.disk, segment, size).await;

@@ -314,7 +314,7 @@ impl PartitionLog {
     ) -> Result<AppendOutcome, AppendError> {
         self.check_writable()?;
         if batch.header.attributes.is_control() {
-            return self.append_marker(now, batch, leader_epoch);
+            return self.append_marker(now, batch, leader_epoch, verification);
         }
         let identity = identity_of(&batch.header);
         let outcome = self.producers.check(&identity);

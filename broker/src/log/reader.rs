@@ -207,15 +207,18 @@ impl<'a> Reading<'a> {
         ends: PublishedEnds,
     ) -> Result<Reading<'a>, ReadError> {
         let file = segment.file(&log.disk).await.map_err(|error| io_error(log, "open", error))?;
-        let (end, is_whole) = match behind {
-            Some(next_base) if bound.base != segment.base() => {
+        let bounded = Cut { position: bound.position, next_offset: bound.offset };
+        let written = match behind {
+            Some(next_base) if bound.base != segment.base() || ends.log_end.base != segment.base() => {
                 let size = segment.sealed_size(&log.disk).await;
                 let position = size.map_err(|error| io_error(log, "look at the size", error))?;
-                (Cut { position, next_offset: next_base }, true)
+                Cut { position, next_offset: next_base }
             }
-            _ => (Cut { position: bound.position, next_offset: bound.offset }, false),
+            _ => bounded,
         };
-        let loaded = index_loader::load(&log.disk, segment, end.position, end.next_offset).await;
+        let is_whole = behind.is_some() && bound.base != segment.base();
+        let end = if is_whole { written } else { bounded };
+        let loaded = index_loader::load(&log.disk, segment, written.position, written.next_offset).await;
         loaded.map_err(|error| io_error(log, "read the indexes", error))?;
         Ok(Reading { log, segment, file, ends, end, is_whole, gaps })
     }

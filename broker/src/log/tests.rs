@@ -6,6 +6,7 @@ mod gaps;
 mod side_files;
 mod thinning;
 mod torn_tail;
+mod transactions;
 
 use ottla_protocol::types::{LeaderEpoch, Offset};
 use ottla_runtime::simulated::{Crash, Machine, Simulation};

@@ -17,7 +17,7 @@ use super::producer_state::BatchIdentity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerificationGuard(u64);
 
-/// What speaks for a transactional batch.
+/// What speaks for a transactional batch, or is asked of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verification {
     /// Nobody asks: the batch is a coordinator's own, or verification is switched off, or it is no transaction's.
@@ -26,6 +26,9 @@ pub enum Verification {
     Ongoing,
     /// The coordinator has said yes to this question.
     Guard(VerificationGuard),
+    /// Of a marker alone: it bears a newer epoch than what it ends, so one that bears the same belongs to an earlier
+    /// transaction and comes too late (KIP-1228).
+    OwnEpoch,
 }
 
 /// The questions that are under way in one partition, at most one a producer.

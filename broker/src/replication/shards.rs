@@ -146,12 +146,23 @@ impl Shards {
         marker: &TransactionMarker,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
+        self.append_marker_as(partition, marker, Verification::Exempt, now_ms).await
+    }
+
+    /// The same, with what is asked of the marker: nothing, or [`Verification::OwnEpoch`].
+    pub(crate) async fn append_marker_as(
+        &self,
+        partition: &Arc<Partition>,
+        marker: &TransactionMarker,
+        verification: Verification,
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
         let (pending, mut slots) = PendingProduce::new(1, ());
         let append = Append {
             partition: Arc::clone(partition),
             batch: Box::new(marker.to_batch(now_ms)),
             acks: Acks::All,
-            verification: Verification::Exempt,
+            verification,
             slot: slots.next().expect("one was asked for"),
         };
         drop(slots);

@@ -41,7 +41,9 @@ impl PartitionLog {
             Verification::Guard(guard) if self.verifications.allows(producer_id, guard) => {
                 self.check_first_sequence(batch)
             }
-            Verification::Guard(_) | Verification::Ongoing => Err(AppendError::NoTransaction { producer_id }),
+            Verification::Guard(_) | Verification::Ongoing | Verification::OwnEpoch => {
+                Err(AppendError::NoTransaction { producer_id })
+            }
         }
     }
 
@@ -70,10 +72,11 @@ impl PartitionLog {
         now: MonotonicTime,
         batch: &ValidatedBatch,
         leader_epoch: LeaderEpoch,
+        verification: Verification,
     ) -> Result<AppendOutcome, AppendError> {
         let marker = TransactionMarker::of_batch(&batch.header, &batch.records)
             .expect("producers may not write control batches, and coordinators write markers only");
-        self.producers.check_marker(&marker)?;
+        self.producers.check_marker(&marker, verification == Verification::OwnEpoch)?;
         let (offset, next) = self.make_room(now, batch)?;
         let first = self.producers.append_marker(now, &marker, offset, batch.header.max_timestamp);
         self.verifications.forget(marker.producer_id);

@@ -34,11 +34,14 @@ pub enum MarkerError {
 }
 
 impl ProducerState {
-    /// Whether a marker may be appended now. One that repeats another may: it ends nothing.
-    pub fn check_marker(&self, marker: &TransactionMarker) -> Result<(), MarkerError> {
+    /// Whether a marker may be appended now. One that repeats another may: it ends nothing. With `has_own_epoch` it has to
+    /// bear a newer epoch than the transaction that it would end.
+    pub fn check_marker(&self, marker: &TransactionMarker, has_own_epoch: bool) -> Result<(), MarkerError> {
         let producer_id = marker.producer_id;
         let Some(known) = self.producers.get(&producer_id) else { return Ok(()) };
-        if marker.producer_epoch < known.epoch {
+        let is_late =
+            has_own_epoch && marker.producer_epoch == known.epoch && known.current_txn_first_offset.is_some();
+        if marker.producer_epoch < known.epoch || is_late {
             let (current, found) = (known.epoch, marker.producer_epoch);
             return Err(MarkerError::InvalidProducerEpoch { producer_id, current, found });
         }

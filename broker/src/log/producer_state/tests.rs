@@ -191,7 +191,7 @@ fn marker(epoch: i16, coordinator_epoch: i32) -> TransactionMarker {
 #[test]
 fn a_marker_of_an_older_producer_or_coordinator_is_refused() {
     let mut state = ProducerState::default();
-    assert_eq!(state.check_marker(&marker(0, 0)), Ok(()), "nothing is known");
+    assert_eq!(state.check_marker(&marker(0, 0), false), Ok(()), "nothing is known");
     state.append(at(0), &batch(7, EPOCH.0, 0, 1), Offset(0), 0);
     state.append_marker(at(0), &marker(EPOCH.0, 5), Offset(1), 0);
     let producer_id = ProducerId(7);
@@ -206,7 +206,7 @@ fn a_marker_of_an_older_producer_or_coordinator_is_refused() {
         (EPOCH.0, 4, Err(old_coordinator)),
         (EPOCH.0 + 1, 4, Err(old_coordinator)),
     ] {
-        assert_eq!(state.check_marker(&marker(epoch, coordinator_epoch)), expected);
+        assert_eq!(state.check_marker(&marker(epoch, coordinator_epoch), false), expected);
     }
 }
 
@@ -221,7 +221,10 @@ fn a_marker_whose_write_failed_has_ended_nothing() {
     assert_eq!(state.first_unstable_offset(), Some(Offset(0)));
     assert!(state.has_open(ProducerId(7), EPOCH));
     assert!(!state.has_open(ProducerId(7), ProducerEpoch(EPOCH.0 + 1)));
-    assert_eq!(state.check_marker(&marker(EPOCH.0, 0)), Ok(()));
+    assert_eq!(state.check_marker(&marker(EPOCH.0, 0), false), Ok(()));
+    // Where each transaction has its own epoch, a marker with that of the open one belongs to the one before.
+    assert!(state.check_marker(&marker(EPOCH.0, 0), true).is_err());
+    assert_eq!(state.check_marker(&marker(EPOCH.0 + 1, 0), true), Ok(()));
 }
 
 #[test]

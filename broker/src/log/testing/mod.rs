@@ -5,6 +5,7 @@ use ottla_protocol::record::{BatchBuilder, Codec, Compression, NewRecord};
 use ottla_protocol::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
 use super::batch_validation::ValidatedBatch;
+use super::marker::TransactionMarker;
 
 /// A batch of `records` records as it lies in a log at `base_offset`, epoch 0.
 pub(crate) fn batch(base_offset: i64, records: i32) -> Vec<u8> {
@@ -54,6 +55,24 @@ pub(crate) fn produced(
         records: Bytes::clone(&batch.records),
         first_timestamp: timestamps.first().copied().unwrap_or(-1),
         max_timestamp_offset_delta: i32::try_from(place).expect("few records"),
+    }
+}
+
+/// One record of a transaction. `producer` is id, epoch and sequence.
+pub(crate) fn transactional(producer: (i64, i16, i32), value_bytes: usize) -> ValidatedBatch {
+    let mut batch = produced(&[1_000], value_bytes, Some(producer));
+    batch.header.attributes = batch.header.attributes.with_transactional(true);
+    batch.header.crc = batch.header.compute_crc(&batch.records);
+    batch
+}
+
+/// The end of a transaction of this producer, decided by a coordinator of epoch 0.
+pub(crate) fn marker(producer_id: i64, producer_epoch: i16, committed: bool) -> TransactionMarker {
+    TransactionMarker {
+        producer_id: ProducerId(producer_id),
+        producer_epoch: ProducerEpoch(producer_epoch),
+        coordinator_epoch: 0,
+        committed,
     }
 }
 
