@@ -3,7 +3,13 @@
 //! A *boot* is one life of the broker, from a start to a stop or crash. Each answer names the boot that gave it, which
 //! is the one that its connection was made to, so an answer read late is not mistaken for one of the next boot.
 
-use std::collections::BTreeMap;
+mod commits;
+mod keyed;
+mod membership;
+mod reads;
+mod transactions;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +17,14 @@ use ottla_protocol::types::TopicId;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::payload::BadPayload;
+
+pub use commits::{Commit, CommitOutcome, CommitSeen, CommitTag};
+pub use keyed::KeyedSend;
+pub use membership::{FinalMember, GroupProtocol, Hold, Joined};
+pub use reads::{Isolation, LogRead, LoggedBatch, LoggedRecord};
+pub use transactions::{
+    Consumed, Session, SessionGiven, Transaction, TransactionEnd, TransactionProtocol, TransactionalSend,
+};
 
 /// A place in the history: counts every invocation and completion of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -320,6 +334,32 @@ pub struct History {
     pub unexpected: Vec<(Moment, Option<TopicPartition>, String)>,
     /// What was done to the broker, for excerpts.
     pub notes: Vec<(Moment, String)>,
+    /// Whether a power cut may take a suffix of the coordinators' logs and of all topics with transactions.
+    pub coordinators_under_os: bool,
+    /// Offsets that were committed, in the order in which they were asked for.
+    pub commits: Vec<Commit>,
+    /// What groups were told of their commits.
+    pub commits_seen: Vec<CommitSeen>,
+    /// Answers to JoinGroup.
+    pub joined: Vec<Joined>,
+    /// Which partitions members held.
+    pub holds: Vec<Hold>,
+    /// The partitions that each group's members share out among them.
+    pub shared_out: BTreeMap<String, BTreeSet<TopicPartition>>,
+    /// The members of groups once everything had come to rest.
+    pub final_members: Vec<FinalMember>,
+    /// Transactions in the order in which they began.
+    pub transactions: Vec<Transaction>,
+    /// Their batches.
+    pub transactional_sends: Vec<TransactionalSend>,
+    /// Sessions of transactional ids.
+    pub sessions: Vec<SessionGiven>,
+    /// What transactions consumed.
+    pub consumed: Vec<Consumed>,
+    /// Records with keys.
+    pub keyed: Vec<KeyedSend>,
+    /// Whole and partial reads of topics with transactions or compaction.
+    pub log_reads: Vec<LogRead>,
     next_moment: u64,
 }
 

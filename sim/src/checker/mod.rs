@@ -15,21 +15,39 @@
 //! | `retention`           | removed-too-much                                                         |
 //! | `deletions`           | deleted-records-back                                                     |
 //! | `answers`             | unexpected-answer                                                        |
+//! | `commits`             | lost-commit, commit-regression, uncommitted-commit, zombie-commit, ...   |
+//! | `holders`             | held-twice, two-leaders                                                  |
+//! | `convergence`         | group-not-converged                                                      |
+//! | `outcomes`            | torn-transaction, two-outcomes, lost-transaction, aborted-read, ...      |
+//! | `committed_reads`     | precommitted-read, aborted-read, vanished-read                           |
+//! | `stable_offsets`      | stuck-stable-offset, stable-offset-regression, stable-offset-too-far     |
+//! | `exactly_once`        | input-twice, input-lost                                                  |
+//! | `compacted`           | lost-latest-value, resurrected-key, offset-changed, unordered            |
+//! | `eras`                | (what still counts after a power cut under `os`, for the eight above)    |
 //!
 //! Under the flush policy `os` a power cut may take a suffix of each partition, and nothing else: what was seen of that
 //! suffix is void afterwards, and what lay before the last completed sync still counts.
 
 mod answers;
+mod commits;
+mod committed_reads;
+mod compacted;
 mod consistent_offsets;
+mod convergence;
 mod deletions;
+mod eras;
+mod exactly_once;
 mod gaps;
 mod high_watermark;
+mod holders;
 mod leader_epochs;
 mod lost_writes;
 mod order;
+mod outcomes;
 mod payloads;
 mod producer_ids;
 mod retention;
+mod stable_offsets;
 mod timeline;
 mod topics;
 
@@ -37,6 +55,8 @@ use std::fmt;
 
 use crate::history::{History, Moment, TopicPartition};
 
+#[expect(unused_imports, reason = "the run that waits for it follows")]
+pub(crate) use convergence::converged;
 use timeline::Timeline;
 
 /// Something that contradicts a promise.
@@ -80,6 +100,14 @@ pub fn check(history: &History) -> Vec<Violation> {
     retention::check(history, &mut found);
     deletions::check(history, &mut found);
     answers::check(history, &mut found);
+    commits::check(history, &mut found);
+    holders::check(history, &mut found);
+    convergence::check(history, &mut found);
+    outcomes::check(history, &mut found);
+    committed_reads::check(history, &mut found);
+    stable_offsets::check(history, &mut found);
+    exactly_once::check(history, &mut found);
+    compacted::check(history, &mut found);
     found
 }
 

@@ -1,0 +1,63 @@
+//! No partition is held by two members of one generation, nor, where the broker assigns, by two at one time.
+
+use super::Violation;
+use super::eras::Eras;
+use crate::history::{GroupProtocol, History, Hold};
+
+pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
+    let eras = Eras::of(history);
+    for (index, one) in history.holds.iter().enumerate() {
+        let others = history.holds[index + 1..].iter().filter(|other| other.group == one.group);
+        for other in others.filter(|other| other.member != one.member) {
+            if !clash(&eras, one, other) {
+                continue;
+            }
+            let Some(of) = one.partitions.intersection(&other.partitions).next() else { continue };
+            let text = format!(
+                "group {}: {} (generation {}, until {:?}) and {} (generation {}, from {:?})",
+                one.group, one.member, one.generation, one.until, other.member, other.generation, other.from
+            );
+            let moments = vec![one.at, other.at];
+            found.push(Violation { anomaly: "held-twice", text, of: Some(*of), moments });
+        }
+    }
+    check_leaders(history, found);
+}
+
+fn clash(eras: &Eras, one: &Hold, other: &Hold) -> bool {
+    let same_instance = one.instance.is_some() && one.instance == other.instance;
+    if one.protocol != other.protocol || same_instance || eras.of_moment(one.at) != eras.of_moment(other.at) {
+        return false;
+    }
+    match one.protocol {
+        GroupProtocol::Classic => one.generation == other.generation,
+        GroupProtocol::Consumer => {
+            let begins_before_the_end =
+                |later: &Hold, earlier: &Hold| earlier.until.is_none_or(|until| later.from < until);
+            begins_before_the_end(one, other) && begins_before_the_end(other, one)
+        }
+    }
+}
+
+/// One life of the broker tells no two members that they lead one generation.
+fn check_leaders(history: &History, found: &mut Vec<Violation>) {
+    let leaders: Vec<_> = history.joined.iter().filter(|joined| joined.leads).collect();
+    for (index, one) in leaders.iter().enumerate() {
+        let same = |other: &&&crate::history::Joined| {
+            let same_instance = one.instance.is_some() && one.instance == other.instance;
+            other.group == one.group
+                && other.generation == one.generation
+                && other.boot == one.boot
+                && !same_instance
+        };
+        if let Some(other) = leaders[index + 1..].iter().filter(same).find(|other| other.member != one.member)
+        {
+            let text = format!(
+                "group {}: {} and {} both lead generation {}",
+                one.group, one.member, other.member, one.generation
+            );
+            let moments = vec![one.completed, other.completed];
+            found.push(Violation { anomaly: "two-leaders", text, of: None, moments });
+        }
+    }
+}
