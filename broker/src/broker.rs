@@ -15,6 +15,7 @@ use crate::config::{BrokerConfig, BrokerLayers, ConfigErrors, FlushPolicy, Topic
 use crate::controller::topics::{InternalTopicSettings, TopicDefaults};
 use crate::controller::{Metadata, OpenError, OpenOptions, broker_layers};
 use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::transaction::TransactionCoordinator;
 use crate::coordinator::{CoordinatorParts, Coordinators};
 use crate::descriptors;
 use crate::metrics::FetchMetrics;
@@ -327,5 +328,7 @@ fn start_coordinators(
         config: Arc::new(config.groups.clone()),
         layers: Arc::clone(&config.layers),
     };
-    Coordinators::start(groups, parts)
+    let (transactions, wanted) =
+        TransactionCoordinator::new(config.node.id, config.transaction.clone(), Arc::clone(&config.layers));
+    Coordinators::start(groups, transactions, wanted, parts)
 }

@@ -106,7 +106,6 @@ fn every_honoured_key_reaches_the_typed_tree() {
     assert!(without_effect.is_empty(), "{without_effect}");
     let expected = BrokerConfig {
         groups: GroupsConfig::default(),
-        transaction: TransactionConfig::default(),
         node: NodeConfig { id: ottla_protocol::types::BrokerId(0), rack: Some("r1".to_owned()) },
         listener: ListenerConfig {
             name: "PLAINTEXT".to_owned(),

@@ -17,27 +17,29 @@ use super::value::{TopicPartition, TransactionValue};
 use crate::config::TransactionConfig;
 use crate::coordinator::core::{Append, Core, Effects, Now, ProducerSession, Ticket};
 
-/// What decisions look at besides the state.
-#[derive(Debug, Clone)]
-pub(crate) struct TransactionWorld {
-    pub(crate) config: TransactionConfig,
-    /// The leader epoch of the core's partition, which markers carry: a partition refuses markers of an older one.
-    pub(crate) coordinator_epoch: i32,
+/// What a core wants done about markers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MarkerEffect {
+    /// The outcome is safe: every partition wants a marker, and then the core wants
+    /// [`TransactionRequest::MarkersWritten`]. A core that was loaded again says this again.
+    Send(EndedTransaction),
+    /// That every partition has its marker is safe: no marker may be written from here on, since the next transaction may
+    /// have the same epoch.
+    Forget { transactional_id: Str, producer: ProducerSession },
 }
 
-/// A transaction whose outcome is safe: every partition wants a marker, and then the core wants
-/// [`TransactionRequest::MarkersWritten`].
+/// A transaction whose outcome is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EndedTransaction {
     pub(crate) transactional_id: Str,
     /// Who writes the markers.
     pub(crate) producer: ProducerSession,
-    pub(crate) coordinator_epoch: i32,
     pub(crate) is_commit: bool,
+    pub(crate) version: TransactionVersion,
     pub(crate) partitions: BTreeSet<TopicPartition>,
 }
 
-pub(super) type TransactionEffects = Effects<TransactionRecord, TransactionAnswer, EndedTransaction>;
+pub(super) type TransactionEffects = Effects<TransactionRecord, TransactionAnswer, MarkerEffect>;
 
 /// One transactional id.
 #[derive(Debug)]
@@ -97,23 +99,16 @@ impl TransactionCore {
 
     /// Decides the outcome: writes it down and has the markers sent once that is safe. A transaction without partitions is
     /// over at once.
-    pub(super) fn decide(
-        &mut self,
-        now: Now,
-        world: &TransactionWorld,
-        outcome: Transition,
-        effects: &mut TransactionEffects,
-    ) {
+    pub(super) fn decide(&mut self, now: Now, outcome: Transition, effects: &mut TransactionEffects) {
         let transactional_id = outcome.transactional_id.clone();
         self.write(outcome, effects);
-        self.send_markers(now, world, &transactional_id, effects);
+        self.send_markers(now, &transactional_id, effects);
     }
 
     /// Has the markers of an ended transaction sent.
     pub(super) fn send_markers(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
         transactional_id: &Str,
         effects: &mut TransactionEffects,
     ) {
@@ -122,13 +117,13 @@ impl TransactionCore {
             self.complete(now, transactional_id, effects);
             return;
         }
-        effects.other(EndedTransaction {
+        effects.other(MarkerEffect::Send(EndedTransaction {
             transactional_id: transactional_id.clone(),
             producer: value.producer,
-            coordinator_epoch: world.coordinator_epoch,
             is_commit: value.state == TransactionState::PrepareCommit,
+            version: value.version,
             partitions: value.partitions.clone(),
-        });
+        }));
     }
 
     fn complete(&mut self, now: Now, transactional_id: &Str, effects: &mut TransactionEffects) {
@@ -141,7 +136,7 @@ impl TransactionCore {
         self.write(transition, effects);
     }
 
-    /// Markers of an outcome that is complete already (they were sent twice) change nothing.
+    /// Markers of an outcome that is complete already change nothing: whoever wrote them may not have heard of it.
     fn on_markers_written(
         &mut self,
         now: Now,
@@ -155,24 +150,19 @@ impl TransactionCore {
         if waits {
             self.complete(now, transactional_id, effects);
         }
+        effects.other(MarkerEffect::Forget { transactional_id: transactional_id.clone(), producer });
     }
 
     /// Ends an ongoing transaction against its producer's will: the epoch is bumped, so whatever the producer still sends
     /// is fenced, and the transaction aborted.
-    pub(super) fn fence(
-        &mut self,
-        now: Now,
-        world: &TransactionWorld,
-        transactional_id: &Str,
-        effects: &mut TransactionEffects,
-    ) {
+    pub(super) fn fence(&mut self, now: Now, transactional_id: &Str, effects: &mut TransactionEffects) {
         let Some(Transaction { value, .. }) = self.transactions.get(transactional_id) else { return };
         let last_epoch = value.producer.epoch;
         let mut value = value.moved_to(TransactionState::PrepareAbort, now.wall);
         value.producer.epoch = bumped(last_epoch);
         value.version = TransactionVersion::V2;
         let outcome = Transition { transactional_id: transactional_id.clone(), value, last_epoch };
-        self.decide(now, world, outcome, effects);
+        self.decide(now, outcome, effects);
     }
 }
 
@@ -193,20 +183,20 @@ impl Core for TransactionCore {
     type Request = TransactionRequest;
     type Answer = TransactionAnswer;
     type Record = TransactionRecord;
-    type Other = EndedTransaction;
-    type World = TransactionWorld;
+    type Other = MarkerEffect;
+    type World = TransactionConfig;
 
     fn on_request(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
+        config: &TransactionConfig,
         ticket: Ticket,
         request: TransactionRequest,
         effects: &mut TransactionEffects,
     ) {
         let answer = match request {
             TransactionRequest::InitializeProducer(request) => {
-                self.on_initialize(now, world, &request, effects)
+                self.on_initialize(now, config, &request, effects)
             }
             TransactionRequest::AddPartitions(request) => {
                 TransactionAnswer::Added(self.on_add(now, request, effects))
@@ -214,7 +204,7 @@ impl Core for TransactionCore {
             TransactionRequest::VerifyPartitions(request) => {
                 TransactionAnswer::Verified(self.verified(&request))
             }
-            TransactionRequest::EndTransaction(request) => self.on_end(now, world, &request, effects),
+            TransactionRequest::EndTransaction(request) => self.on_end(now, &request, effects),
             TransactionRequest::Describe { transactional_id } => {
                 TransactionAnswer::Described(self.described(&transactional_id))
             }
@@ -227,12 +217,12 @@ impl Core for TransactionCore {
         effects.answer(ticket, answer);
     }
 
-    fn on_time(&mut self, now: Now, world: &TransactionWorld, effects: &mut TransactionEffects) {
-        self.abort_overdue(now, world, effects);
-        self.expire_unused(now, world, effects);
+    fn on_time(&mut self, now: Now, config: &TransactionConfig, effects: &mut TransactionEffects) {
+        self.abort_overdue(now, config, effects);
+        self.expire_unused(now, config, effects);
     }
 
-    fn on_world(&mut self, _: Now, _: &TransactionWorld, _: &mut TransactionEffects) {}
+    fn on_world(&mut self, _: Now, _: &TransactionConfig, _: &mut TransactionEffects) {}
 
     fn next_deadline(&self) -> Option<MonotonicTime> {
         self.next_scan()
@@ -260,8 +250,8 @@ impl Core for TransactionCore {
         }
     }
 
-    fn on_loaded(&mut self, now: Now, world: &TransactionWorld, effects: &mut TransactionEffects) {
-        self.begin_scans(now, world);
+    fn on_loaded(&mut self, now: Now, config: &TransactionConfig, effects: &mut TransactionEffects) {
+        self.begin_scans(now, config);
         let ending: Vec<Str> = self
             .transactions
             .iter()
@@ -269,7 +259,7 @@ impl Core for TransactionCore {
             .map(|(id, _)| id.clone())
             .collect();
         for transactional_id in ending {
-            self.send_markers(now, world, &transactional_id, effects);
+            self.send_markers(now, &transactional_id, effects);
         }
     }
 }

@@ -18,8 +18,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{ProducerEpoch, ProducerId};
 
 use super::core::{
-    NeedsProducerId, Transaction, TransactionCore, TransactionEffects, TransactionWorld, Transition, bumped,
-    fresh_id,
+    NeedsProducerId, Transaction, TransactionCore, TransactionEffects, Transition, bumped, fresh_id,
 };
 use super::request::{EndTransaction, TransactionAnswer};
 use super::state::{TransactionState, TransactionVersion};
@@ -42,7 +41,6 @@ impl TransactionCore {
     pub(super) fn on_end(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
         request: &EndTransaction,
         effects: &mut TransactionEffects,
     ) -> TransactionAnswer {
@@ -64,7 +62,7 @@ impl TransactionCore {
             Err(NeedsProducerId) => return TransactionAnswer::NeedsProducerId,
         };
         let next_producer = outcome.value.next_producer();
-        self.decide(now, world, outcome, effects);
+        self.decide(now, outcome, effects);
         TransactionAnswer::Producer(Ok(next_producer))
     }
 }

@@ -8,12 +8,12 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{ProducerEpoch, ProducerId};
 
 use super::core::{
-    NeedsProducerId, Transaction, TransactionCore, TransactionEffects, TransactionWorld, Transition, bumped,
-    fresh_id,
+    NeedsProducerId, Transaction, TransactionCore, TransactionEffects, Transition, bumped, fresh_id,
 };
 use super::request::{InitializeProducer, TransactionAnswer};
 use super::state::TransactionState;
 use super::value::{TransactionValue, is_exhausted};
+use crate::config::TransactionConfig;
 use crate::coordinator::core::{Now, ProducerSession};
 
 /// What a known id's state means for the one who asks.
@@ -31,21 +31,21 @@ impl TransactionCore {
     pub(super) fn on_initialize(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
+        config: &TransactionConfig,
         request: &InitializeProducer,
         effects: &mut TransactionEffects,
     ) -> TransactionAnswer {
         if request.transactional_id.is_empty() {
             return refused(ErrorCode::InvalidRequest);
         }
-        if request.timeout_ms <= 0 || world.config.timeout_max_ms < request.timeout_ms {
+        if request.timeout_ms <= 0 || config.timeout_max_ms < request.timeout_ms {
             return refused(ErrorCode::InvalidTransactionTimeout);
         }
         let decided = match self.transactions.get(&request.transactional_id) {
             Some(transaction) => match next(transaction, request.expected) {
                 Next::Refused(error) => return refused(error),
                 Next::Fence => {
-                    self.fence(now, world, &request.transactional_id, effects);
+                    self.fence(now, &request.transactional_id, effects);
                     // The producer asks again until its predecessor's transaction is over.
                     return refused(ErrorCode::ConcurrentTransactions);
                 }

@@ -5,6 +5,7 @@
 //! * `value`: what the log says about one transactional id; `record` its bytes, Kafka's own.
 //! * `request`: what a core is asked, and its answers.
 //! * `core`: the decisions, split by request into `initialize`, `add`, `end`, `look` and by time into `timers`.
+//! * `markers` decides which markers are written, `markers_task` writes them; `kind` is what the shell knows of all this.
 //!
 //! A transaction ends in three steps that survive a crash each: the outcome is written (`PrepareCommit` or
 //! `PrepareAbort`), from where nothing can change it; markers go to every partition of the transaction, repeated until each
@@ -15,7 +16,10 @@ mod add;
 mod core;
 mod end;
 mod initialize;
+mod kind;
 mod look;
+mod markers;
+mod markers_task;
 mod record;
 mod request;
 mod state;
@@ -24,8 +28,10 @@ mod tests;
 mod timers;
 mod value;
 
-pub(crate) use self::core::{EndedTransaction, TransactionCore, TransactionWorld};
-pub(crate) use self::record::{InvalidRecord, TransactionRecord};
+pub(crate) use self::core::{EndedTransaction, MarkerEffect, TransactionCore};
+pub(crate) use self::kind::TransactionCoordinator;
+pub(crate) use self::markers_task::{MarkerParts, MarkerWanted, MarkersTask};
+pub(crate) use self::record::TransactionRecord;
 pub(crate) use self::request::{
     AddPartitions, Description, EndTransaction, InitializeProducer, ListFilter, Listing, TransactionAnswer,
     TransactionRequest, VerifyPartitions,

@@ -11,6 +11,10 @@ use ottla_runtime::WallTime;
 use super::state::{TransactionState, TransactionVersion};
 use super::value::{TopicPartition, TransactionValue};
 use crate::coordinator::core::ProducerSession;
+use crate::coordinator::kind::InvalidRecord;
+
+/// What a record is called where one can't be read.
+const RECORD: &str = "transaction's record";
 
 const KEY_VERSION: i16 = 0;
 const VALUE_VERSION: i16 = 1;
@@ -27,44 +31,37 @@ pub(crate) struct TransactionRecord {
     pub(crate) value: Option<TransactionValue>,
 }
 
-/// Why a record of the topic is not one of ours. It is passed over.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidRecord {
-    #[error("a key of version {0}, of which nothing is known")]
-    KeyVersion(i16),
-    #[error("a value of version {0}, of which nothing is known")]
-    ValueVersion(i16),
-    #[error("a transaction state {0}, of which nothing is known")]
-    State(i8),
-    #[error("a record without a key")]
-    NoKey,
-    #[error("it does not decode: {0}")]
-    Cut(#[from] DecodeError),
-}
-
 impl TransactionRecord {
-    /// The record's key, and its value if it isn't a tombstone.
-    pub(crate) fn encode(&self) -> (Bytes, Option<Bytes>) {
+    /// Writes the record at the end of two empty buffers; says whether it has a value, or is a tombstone.
+    pub(crate) fn encode(&self, to_key: &mut Vec<u8>, to_value: &mut Vec<u8>) -> bool {
         let mut key = FrameWriter::with_capacity(4 + self.transactional_id.len());
         key.put_i16(KEY_VERSION);
         key.put_string(&self.transactional_id, false);
-        (key.into_body(), self.value.as_ref().map(encode_value))
+        to_key.extend_from_slice(&key.into_body());
+        if let Some(value) = &self.value {
+            to_value.extend_from_slice(&encode_value(value));
+        }
+        self.value.is_some()
     }
 
-    /// Reads what a record of the topic says.
+    /// Reads what a record of the topic says; nothing if its key is of a kind that this program doesn't know.
     pub(crate) fn decode(
-        key: Option<&Bytes>,
-        value: Option<&Bytes>,
-    ) -> Result<TransactionRecord, InvalidRecord> {
-        let mut key = Reader::new(key.ok_or(InvalidRecord::NoKey)?.clone());
-        match key.i16()? {
-            KEY_VERSION => {}
-            version => return Err(InvalidRecord::KeyVersion(version)),
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<Option<TransactionRecord>, InvalidRecord> {
+        let (version, rest) = key.split_first_chunk().ok_or(InvalidRecord::NoKind)?;
+        if i16::from_be_bytes(*version) != KEY_VERSION {
+            return Ok(None);
         }
-        let transactional_id = key.string(false)?.detached();
+        let mut key = Reader::new(Bytes::copy_from_slice(rest));
+        let transactional_id = key.string(false).map_err(malformed)?;
         let value = value.map(decode_value).transpose()?;
-        Ok(TransactionRecord { transactional_id, value })
+        Ok(Some(TransactionRecord { transactional_id, value }))
     }
+}
+
+fn malformed(error: DecodeError) -> InvalidRecord {
+    InvalidRecord::Malformed { record: RECORD, reason: error.to_string() }
 }
 
 fn encode_value(value: &TransactionValue) -> Bytes {
@@ -122,17 +119,24 @@ fn put_tagged_fields(writer: &mut FrameWriter, value: &TransactionValue) {
     }
 }
 
-fn decode_value(bytes: &Bytes) -> Result<TransactionValue, InvalidRecord> {
-    let mut reader = Reader::new(bytes.clone());
-    let version = match reader.i16()? {
+fn decode_value(bytes: &[u8]) -> Result<TransactionValue, InvalidRecord> {
+    let mut reader = Reader::new(Bytes::copy_from_slice(bytes));
+    let version = match reader.i16().map_err(malformed)? {
         number @ 0..=VALUE_VERSION => Version { number, flexible: 1 <= number },
-        unknown => return Err(InvalidRecord::ValueVersion(unknown)),
+        version => return Err(InvalidRecord::UnknownVersion { record: RECORD, version }),
     };
+    let (value, state) = read_value(&mut reader, version).map_err(malformed)?;
+    let unknown = || InvalidRecord::Malformed { record: RECORD, reason: format!("state {state} is unknown") };
+    let state = TransactionState::from_code(state).ok_or_else(unknown)?;
+    Ok(TransactionValue { state, ..value })
+}
+
+/// Everything but the state, whose number stands beside it.
+fn read_value(reader: &mut Reader, version: Version) -> Result<(TransactionValue, i8), DecodeError> {
     let producer = ProducerSession { id: ProducerId(reader.i64()?), epoch: ProducerEpoch(reader.i16()?) };
     let timeout_ms = reader.i32()?;
-    let code = reader.i8()?;
-    let state = TransactionState::from_code(code).ok_or(InvalidRecord::State(code))?;
-    let partitions = read_partitions(&mut reader, version)?;
+    let state = reader.i8()?;
+    let partitions = read_partitions(reader, version)?;
     let updated_at = WallTime(reader.i64()?);
     let started_at = Some(WallTime(reader.i64()?)).filter(|at| at.0 != -1);
     let mut value = TransactionValue {
@@ -140,7 +144,7 @@ fn decode_value(bytes: &Bytes) -> Result<TransactionValue, InvalidRecord> {
         previous_producer_id: ProducerId::NONE,
         next_producer_id: ProducerId::NONE,
         timeout_ms,
-        state,
+        state: TransactionState::Empty,
         partitions,
         updated_at,
         started_at,
@@ -157,7 +161,7 @@ fn decode_value(bytes: &Bytes) -> Result<TransactionValue, InvalidRecord> {
             Ok(())
         })?;
     }
-    Ok(value)
+    Ok((value, state))
 }
 
 fn read_partitions(reader: &mut Reader, version: Version) -> Result<BTreeSet<TopicPartition>, DecodeError> {
@@ -252,23 +256,33 @@ mod tests {
         ]
     }
 
+    fn encoded(record: &TransactionRecord) -> (Vec<u8>, Option<Vec<u8>>) {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let has_value = record.encode(&mut key, &mut value);
+        (key, has_value.then_some(value))
+    }
+
+    fn decoded(key: &[u8], value: Option<&[u8]>) -> Result<Option<TransactionRecord>, InvalidRecord> {
+        TransactionRecord::decode(key, value)
+    }
+
     #[test]
     fn records_have_kafkas_bytes_and_come_back_from_them() {
         for (value, bytes) in golden() {
             let record = TransactionRecord { transactional_id: "tx".into(), value: Some(value) };
-            let (key, encoded) = record.encode();
+            let (key, value) = encoded(&record);
             assert_eq!(key, hex("0000 0002 7478"));
-            assert_eq!(encoded, Some(hex(bytes)), "{record:?}");
-            assert_eq!(TransactionRecord::decode(Some(&key), encoded.as_ref()), Ok(record));
+            assert_eq!(value, Some(hex(bytes).to_vec()), "{record:?}");
+            assert_eq!(decoded(&key, value.as_deref()), Ok(Some(record)));
         }
     }
 
     #[test]
     fn a_tombstone_is_a_record_without_a_value() {
         let record = TransactionRecord { transactional_id: "tx".into(), value: None };
-        let (key, value) = record.encode();
+        let (key, value) = encoded(&record);
         assert_eq!(value, None);
-        assert_eq!(TransactionRecord::decode(Some(&key), None), Ok(record));
+        assert_eq!(decoded(&key, None), Ok(Some(record)));
     }
 
     #[test]
@@ -276,8 +290,7 @@ mod tests {
         let bytes =
             hex("0000 0000000000000007 0003 0000ea60 01 00000001 0002 7431 00000002 00000000 00000001 \
              00000000000003e9 00000000000003e8");
-        let key = hex("0000 0002 7478");
-        let record = TransactionRecord::decode(Some(&key), Some(&bytes)).expect("it decodes");
+        let record = decoded(&hex("0000 0002 7478"), Some(&bytes)).expect("it decodes").expect("it is ours");
         let read = record.value.expect("it is no tombstone");
         assert_eq!(read.producer.epoch, ProducerEpoch(3));
         assert_eq!(read.partitions, two_partitions());
@@ -287,19 +300,23 @@ mod tests {
     #[test]
     fn what_is_no_record_of_ours_says_why() {
         let key = hex("0000 0002 7478");
-        let decode = |key: &str, value: &str| TransactionRecord::decode(Some(&hex(key)), Some(&hex(value)));
-        assert_eq!(TransactionRecord::decode(None, None), Err(InvalidRecord::NoKey));
-        assert_eq!(decode("0001 0002 7478", ""), Err(InvalidRecord::KeyVersion(1)));
-        assert_eq!(decode("0000 0002 7478", "0002"), Err(InvalidRecord::ValueVersion(2)));
-        let prefix = "0001 0000000000000007 0000 0000ea60";
-        assert_eq!(decode("0000 0002 7478", &format!("{prefix} 07")), Err(InvalidRecord::State(7)));
+        let is_malformed = |result| matches!(result, Err(InvalidRecord::Malformed { .. }));
+        assert_eq!(decoded(&[], None), Err(InvalidRecord::NoKind));
+        assert_eq!(decoded(&hex("0001 0002 7478"), None), Ok(None));
+        assert!(is_malformed(decoded(&hex("0000 0003 7478"), None)));
+        assert_eq!(
+            decoded(&key, Some(&hex("0002"))),
+            Err(InvalidRecord::UnknownVersion { record: RECORD, version: 2 })
+        );
         for (value, _) in golden() {
             let record = TransactionRecord { transactional_id: "tx".into(), value: Some(value) };
-            let bytes = record.encode().1.expect("no tombstone");
+            let bytes = encoded(&record).1.expect("no tombstone");
             for cut in 0..bytes.len() {
-                let result = TransactionRecord::decode(Some(&key), Some(&bytes.slice(..cut)));
-                assert!(matches!(result, Err(InvalidRecord::Cut(_))), "cut at {cut}: {result:?}");
+                assert!(is_malformed(decoded(&key, Some(&bytes[..cut]))), "cut at {cut}");
             }
+            let mut unknown_state = bytes;
+            unknown_state[16] = 7;
+            assert!(is_malformed(decoded(&key, Some(&unknown_state))));
         }
     }
 }

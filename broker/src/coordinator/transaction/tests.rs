@@ -47,7 +47,7 @@ fn check(script: &str) {
 /// A core, its log, and what it sent last.
 struct Bench {
     core: TransactionCore,
-    world: TransactionWorld,
+    config: TransactionConfig,
     now: Now,
     log: Vec<Append<TransactionRecord>>,
     sent: BTreeMap<Str, ProducerSession>,
@@ -58,7 +58,7 @@ impl Default for Bench {
     fn default() -> Bench {
         let mut bench = Bench {
             core: TransactionCore::default(),
-            world: TransactionWorld { config: TransactionConfig::default(), coordinator_epoch: 4 },
+            config: TransactionConfig::default(),
             now: Now { monotonic: MonotonicTime(0), wall: WallTime(1_000_000) },
             log: Vec::new(),
             sent: BTreeMap::new(),
@@ -131,7 +131,7 @@ impl Bench {
 
     fn ask_once(&mut self, request: TransactionRequest) -> String {
         let mut effects = TransactionEffects::default();
-        self.core.on_request(self.now, &self.world, Ticket(1), request, &mut effects);
+        self.core.on_request(self.now, &self.config, Ticket(1), request, &mut effects);
         self.carry_out(effects)
     }
 
@@ -142,7 +142,7 @@ impl Bench {
             self.now.wall = WallTime(self.now.wall.0 + 1000);
             if self.core.next_deadline().is_some_and(|deadline| deadline <= self.now.monotonic) {
                 let mut effects = TransactionEffects::default();
-                self.core.on_time(self.now, &self.world, &mut effects);
+                self.core.on_time(self.now, &self.config, &mut effects);
                 outcomes.push(self.carry_out(effects));
                 let next = self.core.next_deadline();
                 assert!(next.is_none_or(|next| self.now.monotonic < next), "a deadline in the past");
@@ -158,7 +158,7 @@ impl Bench {
             self.core.replay(append);
         }
         let mut effects = TransactionEffects::default();
-        self.core.on_loaded(self.now, &self.world, &mut effects);
+        self.core.on_loaded(self.now, &self.config, &mut effects);
         self.carry_out(effects)
     }
 
@@ -168,15 +168,16 @@ impl Bench {
             match effect {
                 // What the core remembers is what it wrote, byte for byte.
                 Effect::Append(Append::Record(record)) => {
-                    let (key, value) = record.encode();
-                    let read = TransactionRecord::decode(Some(&key), value.as_ref()).expect("our own bytes");
-                    assert_eq!(read, record);
-                    self.log.push(Append::Record(read));
+                    let (mut key, mut value) = (Vec::new(), Vec::new());
+                    let has_value = record.encode(&mut key, &mut value);
+                    let read = TransactionRecord::decode(&key, has_value.then_some(&value[..]));
+                    assert_eq!(read, Ok(Some(record.clone())));
+                    self.log.push(Append::Record(record));
                 }
                 Effect::Append(other) => panic!("nothing but records is written: {other:?}"),
                 Effect::Answer { answer, .. } => outcome.push(shown(&answer)),
-                Effect::Other(ended) => {
-                    assert_eq!(ended.coordinator_epoch, self.world.coordinator_epoch);
+                Effect::Other(MarkerEffect::Forget { .. }) => {}
+                Effect::Other(MarkerEffect::Send(ended)) => {
                     self.sent.insert(ended.transactional_id.clone(), ended.producer);
                     outcome.push(shown_markers(&ended));
                 }

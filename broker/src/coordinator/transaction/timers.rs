@@ -5,14 +5,15 @@
 use ottla_protocol::wire::Str;
 use ottla_runtime::MonotonicTime;
 
-use super::core::{Transaction, TransactionCore, TransactionEffects, TransactionWorld};
+use super::core::{Transaction, TransactionCore, TransactionEffects};
 use super::record::TransactionRecord;
+use crate::config::TransactionConfig;
 use crate::coordinator::core::{Append, Core, Now};
 
 impl TransactionCore {
-    pub(super) fn begin_scans(&mut self, now: Now, world: &TransactionWorld) {
-        self.next_abort_scan = now.monotonic.after(world.config.abort_scan_interval);
-        self.next_expiry_scan = now.monotonic.after(world.config.expiry_scan_interval);
+    pub(super) fn begin_scans(&mut self, now: Now, config: &TransactionConfig) {
+        self.next_abort_scan = now.monotonic.after(config.abort_scan_interval);
+        self.next_expiry_scan = now.monotonic.after(config.expiry_scan_interval);
     }
 
     /// When time is wanted next. A scan that fell due while there was nothing to find is wanted as soon as there is.
@@ -26,20 +27,20 @@ impl TransactionCore {
     pub(super) fn abort_overdue(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
+        config: &TransactionConfig,
         effects: &mut TransactionEffects,
     ) {
         if now.monotonic < self.next_abort_scan {
             return;
         }
-        self.next_abort_scan = now.monotonic.after(world.config.abort_scan_interval);
+        self.next_abort_scan = now.monotonic.after(config.abort_scan_interval);
         let is_overdue = |id: &&Str| {
             self.transactions.get(*id).is_some_and(|transaction| transaction.value.is_overdue(now.wall))
         };
         let overdue: Vec<Str> = self.ongoing.iter().filter(is_overdue).cloned().collect();
         for transactional_id in overdue {
             tracing::info!(%transactional_id, "the transaction took too long and is aborted");
-            self.fence(now, world, &transactional_id, effects);
+            self.fence(now, &transactional_id, effects);
         }
     }
 
@@ -47,14 +48,14 @@ impl TransactionCore {
     pub(super) fn expire_unused(
         &mut self,
         now: Now,
-        world: &TransactionWorld,
+        config: &TransactionConfig,
         effects: &mut TransactionEffects,
     ) {
         if now.monotonic < self.next_expiry_scan {
             return;
         }
-        self.next_expiry_scan = now.monotonic.after(world.config.expiry_scan_interval);
-        let last_kept = now.wall.0.saturating_sub(world.config.id_expiration_ms);
+        self.next_expiry_scan = now.monotonic.after(config.expiry_scan_interval);
+        let last_kept = now.wall.0.saturating_sub(config.id_expiration_ms);
         let is_unused = |(_, transaction): &(&Str, &Transaction)| {
             let value = &transaction.value;
             value.state.is_without_transaction() && value.updated_at.0 <= last_kept

@@ -147,8 +147,8 @@ impl World {
     fn ask(&mut self, asked: Asked, request: TransactionRequest) {
         self.trace.push(format!("{request:?}"));
         let mut effects = TransactionEffects::default();
-        let Bench { core, now, world, .. } = &mut self.bench;
-        core.on_request(*now, world, Ticket(1), request, &mut effects);
+        let Bench { core, now, config, .. } = &mut self.bench;
+        core.on_request(*now, config, Ticket(1), request, &mut effects);
         self.take(&asked, effects);
     }
 
@@ -161,7 +161,8 @@ impl World {
                     continue;
                 }
                 Effect::Answer { answer, .. } => Released::Answer(asked.clone(), answer),
-                Effect::Other(ended) => Released::Markers(ended),
+                Effect::Other(MarkerEffect::Send(ended)) => Released::Markers(ended),
+                Effect::Other(MarkerEffect::Forget { .. }) => continue,
             };
             self.waiting.push_back(Waiting { after: self.bench.log.len(), effect });
         }
@@ -287,8 +288,8 @@ impl World {
         self.bench.now.wall = WallTime(self.bench.now.wall.0 + seconds as i64 * 1000);
         if self.bench.core.next_deadline().is_some_and(|deadline| deadline <= self.bench.now.monotonic) {
             let mut effects = TransactionEffects::default();
-            let Bench { core, now, world, .. } = &mut self.bench;
-            core.on_time(*now, world, &mut effects);
+            let Bench { core, now, config, .. } = &mut self.bench;
+            core.on_time(*now, config, &mut effects);
             self.take(&Asked::Other, effects);
         }
     }
@@ -306,8 +307,8 @@ impl World {
             self.bench.core.replay(append);
         }
         let mut effects = TransactionEffects::default();
-        let Bench { core, now, world, .. } = &mut self.bench;
-        core.on_loaded(*now, world, &mut effects);
+        let Bench { core, now, config, .. } = &mut self.bench;
+        core.on_loaded(*now, config, &mut effects);
         self.take(&Asked::Other, effects);
     }
 
