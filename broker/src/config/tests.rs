@@ -44,6 +44,23 @@ fn every_honoured_key_reaches_the_typed_tree() {
         default.replication.factor=3
         delete.topic.enable=false
         fetch.max.bytes=1024
+        group.consumer.assignment.interval.ms=3
+        group.consumer.assignors=range
+        group.consumer.heartbeat.interval.ms=4
+        group.consumer.max.assignment.interval.ms=16000
+        group.consumer.max.heartbeat.interval.ms=16001
+        group.consumer.max.session.timeout.ms=60001
+        group.consumer.max.size=5
+        group.consumer.migration.policy=Upgrade
+        group.consumer.min.assignment.interval.ms=1
+        group.consumer.min.heartbeat.interval.ms=1
+        group.consumer.min.session.timeout.ms=1
+        group.consumer.regex.refresh.interval.ms=10000
+        group.consumer.session.timeout.ms=7
+        group.initial.rebalance.delay.ms=0
+        group.max.session.timeout.ms=9
+        group.max.size=10
+        group.min.session.timeout.ms=8
         listeners=PLAINTEXT://0.0.0.0:9192
         log.cleaner.backoff.ms=0
         log.cleaner.dedupe.buffer.size=5000000
@@ -79,6 +96,14 @@ fn every_honoured_key_reaches_the_typed_tree() {
         min.insync.replicas=2
         node.id=0
         num.partitions=4
+        offset.metadata.max.bytes=11
+        offsets.commit.timeout.ms=12
+        offsets.retention.check.interval.ms=13
+        offsets.retention.minutes=2
+        offsets.topic.compression.codec=4
+        offsets.topic.num.partitions=14
+        offsets.topic.replication.factor=15
+        offsets.topic.segment.bytes=16
         num.recovery.threads.per.data.dir=1
         ottla.decompression.max.bytes=1
         ottla.disk.reserve.bytes=0
@@ -105,7 +130,27 @@ fn every_honoured_key_reaches_the_typed_tree() {
     let (config, without_effect) = read(settings, &[]).unwrap();
     assert!(without_effect.is_empty(), "{without_effect}");
     let expected = BrokerConfig {
-        groups: GroupsConfig::default(),
+        groups: GroupsConfig {
+            session_timeout_ms_min: 8,
+            session_timeout_ms_max: 9,
+            initial_rebalance_delay_ms: 0,
+            size_max: 10,
+            consumer_session_timeout_ms: 7,
+            consumer_heartbeat_interval_ms: 4,
+            consumer_assignment_interval_ms: 3,
+            consumer_size_max: 5,
+            consumer_assignors: vec!["range".to_owned()],
+            consumer_migration: MigrationPolicy { upgrade: true, downgrade: false },
+            consumer_regex_refresh_interval_ms: 10_000,
+            offset_metadata_bytes_max: 11,
+            offsets_commit_timeout_ms: 12,
+            offsets_retention_ms: 120_000,
+            offsets_retention_check_interval_ms: 13,
+            offsets_topic_partition_count: 14,
+            offsets_topic_replication_factor: 15,
+            offsets_topic_segment_bytes: 16,
+            offsets_topic_codec: 4,
+        },
         node: NodeConfig { id: ottla_protocol::types::BrokerId(0), rack: Some("r1".to_owned()) },
         listener: ListenerConfig {
             name: "PLAINTEXT".to_owned(),
@@ -286,7 +331,6 @@ log.segment.bytes=1073741824";
     assert_eq!(
         without_effect.to_string(),
         "accepted without effect: controller.quorum.bootstrap.servers, inter.broker.listener.name (a node alone has no peers)\n\
-         accepted without effect: offsets.topic.replication.factor (groups are not there yet)\n\
          accepted without effect: num.io.threads, num.network.threads (work is not tied to threads of one kind)"
     );
 }

@@ -1,16 +1,21 @@
 //! All groups of one partition of `__consumer_offsets`: finds the group that an event is for, and lets it decide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_protocol::api::list_groups::ListGroupsResponseGroup;
+use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::Str;
 use ottla_runtime::MonotonicTime;
 
-use super::super::core::{Append, Core, Now, Ticket};
+use super::super::core::{Append, Core, Now, ProducerSession, Ticket};
 use super::group::{Group, GroupKind};
+use super::offsets::{LogOrder, Transactions};
 use super::record::GroupRecord;
 use super::request::{GroupAnswer, GroupRequest};
 use super::turn::{GroupEffect, GroupEffects, GroupWorld, Turn};
+use crate::controller::{MetadataImage, TopicChange};
 
 /// All groups of one partition.
 #[derive(Debug, Default)]
@@ -18,6 +23,13 @@ pub(crate) struct GroupCore {
     pub(super) groups: BTreeMap<Str, Group>,
     /// When each group that waits for something wants to be woken.
     deadlines: Deadlines,
+    pub(super) transactions: Transactions,
+    /// The place of the last offset record.
+    order: LogOrder,
+    /// When offsets are next looked at that may have expired. None while the log is loaded.
+    next_expiry: Option<MonotonicTime>,
+    /// The topics as they were when they were last looked at.
+    image: Arc<MetadataImage>,
 }
 
 /// The groups' deadlines, the next first.
@@ -93,32 +105,91 @@ impl GroupCore {
         decided
     }
 
-    /// Appends records, and replays them.
-    pub(super) fn emit(
-        &mut self,
-        effects: &mut GroupEffects,
-        records: impl IntoIterator<Item = GroupRecord>,
-    ) {
-        for record in records {
-            self.replay_record(&record);
-            effects.append(Append::Record(record));
+    /// Appends a record, and replays it.
+    pub(super) fn emit(&mut self, moment: &mut Moment<'_>, record: GroupRecord) {
+        self.emit_append(moment, Append::Record(record));
+    }
+
+    pub(super) fn emit_append(&mut self, moment: &mut Moment<'_>, append: Append<GroupRecord>) {
+        self.replay(&append);
+        moment.effects.append(append);
+    }
+
+    fn next_order(&mut self) -> LogOrder {
+        self.order.0 += 1;
+        self.order
+    }
+
+    /// Changes a group as the log says; one of which nothing is known then is gone.
+    fn change(&mut self, group_id: &Str, change: impl FnOnce(&mut Group)) {
+        if let Some(group) = self.groups.get_mut(group_id) {
+            change(group);
+            if group.is_vacant() {
+                self.groups.remove(group_id);
+                self.deadlines.set(group_id, None);
+            }
+            return;
+        }
+        let mut group = Group::default();
+        change(&mut group);
+        if !group.is_vacant() {
+            self.groups.insert(group_id.detached(), group);
         }
     }
 
     fn replay_record(&mut self, record: &GroupRecord) {
-        let group_id = record.group();
-        if !self.groups.contains_key(group_id) {
-            self.groups.insert(group_id.clone(), Group::default());
-        }
-        let group = self.groups.get_mut(group_id).expect("it was just put there");
-        match record {
-            GroupRecord::OffsetCommit { .. } => {}
+        let order = self.next_order();
+        self.change(record.group(), |group| match record {
+            GroupRecord::OffsetCommit { key, value } => group.offsets.replay(key, value.as_ref(), order),
             _ => group.kind.replay(record),
+        });
+    }
+
+    /// A record of a transaction. Nothing but offsets is committed by transactions; anything else counts at once.
+    fn replay_transactional(&mut self, producer: ProducerSession, record: &GroupRecord) {
+        let GroupRecord::OffsetCommit { key, value: Some(value) } = record else {
+            return self.replay_record(record);
+        };
+        let order = self.next_order();
+        self.transactions.replay_commit(producer, &key.group);
+        self.change(&key.group, |group| group.offsets.replay_pending(producer.id, key, value, order));
+    }
+
+    fn replay_marker(&mut self, producer: ProducerSession, coordinator_epoch: i32, is_commit: bool) {
+        for group_id in self.transactions.replay_end(producer, coordinator_epoch) {
+            self.change(&group_id, |group| group.offsets.replay_end(producer.id, is_commit));
         }
-        if group.is_vacant() {
-            self.groups.remove(group_id);
-            self.deadlines.set(group_id, None);
+    }
+
+    /// Forgets the offsets of topics that have gone since the topics were last looked at.
+    fn follow_topics(&mut self, moment: &mut Moment<'_>) {
+        let before = std::mem::replace(&mut self.image, Arc::clone(&moment.world.image));
+        let image = Arc::clone(&self.image);
+        let changes = image.changes_since(&before);
+        let removed = changes.topics.iter().filter_map(|change| match change {
+            TopicChange::Removed(topic) => Some((topic.name().to_string(), topic.id())),
+            TopicChange::Created(_) | TopicChange::Changed { .. } => None,
+        });
+        let removed: BTreeMap<String, TopicId> = removed.collect();
+        if !removed.is_empty() {
+            self.forget_topics(moment, |name, id| {
+                removed.get(name).is_some_and(|gone| !id.is_some() || *gone == id)
+            });
         }
+    }
+
+    /// Forgets the offsets of topics that are not there: their deletion was not written down here before a crash.
+    fn forget_missing_topics(&mut self, moment: &mut Moment<'_>) {
+        let image = Arc::clone(&moment.world.image);
+        self.forget_topics(moment, |name, id| match image.topic(name) {
+            None => true,
+            Some(topic) => id.is_some() && topic.id() != id,
+        });
+    }
+
+    fn schedule_expiry(&mut self, now: Now, world: &GroupWorld) {
+        let interval = Duration::from_millis(world.config.offsets_retention_check_interval_ms);
+        self.next_expiry = Some(now.monotonic.after(interval));
     }
 
     fn list(&self, states: &[String], types: &[String]) -> Vec<ListGroupsResponseGroup> {
@@ -198,7 +269,23 @@ impl Core for GroupCore {
                 let groups = self.list(&states, &types);
                 moment.effects.answer(ticket, GroupAnswer::ListGroups(groups));
             }
-            _ => {}
+            GroupRequest::ConsumerGroupDescribe { .. } => {}
+            GroupRequest::OffsetCommit { version, request } => {
+                self.on_offset_commit(moment, ticket, version, &request);
+            }
+            GroupRequest::OffsetFetch { group, require_stable } => {
+                let answer = GroupAnswer::OffsetFetch(self.fetch(&group, require_stable));
+                moment.effects.answer(ticket, answer);
+            }
+            GroupRequest::OffsetDelete { request } => self.on_offset_delete(moment, ticket, &request),
+            GroupRequest::TxnOffsetCommit { version, request } => {
+                self.on_txn_offset_commit(moment, ticket, version, &request);
+            }
+            GroupRequest::DeleteGroup { group_id } => self.on_delete_group(moment, ticket, &group_id),
+            GroupRequest::WriteMarker { producer, coordinator_epoch, is_commit, transaction_version } => {
+                let marker = Append::Marker { producer, coordinator_epoch, is_commit };
+                self.on_marker(moment, ticket, marker, transaction_version);
+            }
         }
     }
 
@@ -207,10 +294,17 @@ impl Core for GroupCore {
         for group_id in self.deadlines.due(now.monotonic) {
             self.with_group(&mut moment, &group_id, Group::on_time);
         }
+        if self.next_expiry.is_some_and(|due| due <= now.monotonic) {
+            self.expire(&mut moment);
+            self.forget_missing_topics(&mut moment);
+            self.transactions.forget_idle();
+            self.schedule_expiry(now, world);
+        }
     }
 
     fn on_world(&mut self, now: Now, world: &GroupWorld, effects: &mut GroupEffects) {
         let mut moment = Moment { now, world, effects };
+        self.follow_topics(&mut moment);
         let consumers = self.groups.iter().filter(|(_, group)| matches!(group.kind, GroupKind::Consumer(_)));
         let consumers: Vec<Str> = consumers.map(|(group_id, _)| group_id.clone()).collect();
         for group_id in consumers {
@@ -223,13 +317,19 @@ impl Core for GroupCore {
     }
 
     fn next_deadline(&self) -> Option<MonotonicTime> {
-        self.deadlines.first()
+        match (self.deadlines.first(), self.next_expiry) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn replay(&mut self, append: &Append<GroupRecord>) {
         match append {
             Append::Record(record) => self.replay_record(record),
-            Append::Transactional { .. } | Append::Marker { .. } => {}
+            Append::Transactional { producer, record } => self.replay_transactional(*producer, record),
+            Append::Marker { producer, coordinator_epoch, is_commit } => {
+                self.replay_marker(*producer, *coordinator_epoch, *is_commit);
+            }
         }
     }
 
@@ -239,5 +339,8 @@ impl Core for GroupCore {
         for group_id in all {
             self.with_group(&mut moment, &group_id, Group::on_loaded);
         }
+        self.image = Arc::clone(&world.image);
+        self.forget_missing_topics(&mut moment);
+        self.schedule_expiry(now, world);
     }
 }

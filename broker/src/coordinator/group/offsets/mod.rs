@@ -1,12 +1,14 @@
-//! The offsets that a group has committed.
+//! The offsets that groups have committed: what is kept (`state`), and what is decided about them. Commits of clients and of
+//! transactions (`commit`), what is told (`fetch`), what is forgotten on demand (`delete`) and by time (`expiry`).
 
-/// The offsets of one group.
-#[derive(Debug, Default)]
-pub(crate) struct GroupOffsets {}
+mod commit;
+mod delete;
+mod expiry;
+mod fetch;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transactions;
 
-impl GroupOffsets {
-    /// Whether there are none, nor any that wait for the end of a transaction.
-    pub(crate) fn is_vacant(&self) -> bool {
-        true
-    }
-}
+pub(crate) use state::{GroupOffsets, LogOrder};
+pub(super) use transactions::Transactions;

@@ -1,0 +1,1 @@
+//! Offsets as tables of events.

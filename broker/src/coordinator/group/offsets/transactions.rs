@@ -1,0 +1,100 @@
+//! The transactions that have offsets in a core's groups, and what is known of their producers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::types::{ProducerEpoch, ProducerId};
+use ottla_protocol::wire::Str;
+
+use super::super::super::core::ProducerSession;
+
+/// The first version of transactions in which each has an epoch of its own.
+const EPOCH_EACH_SINCE: i8 = 2;
+
+/// How many times a producer without a transaction is looked at before it is forgotten.
+const IDLE_MAX: u8 = 6;
+
+/// The producers that have committed offsets here.
+#[derive(Debug, Default)]
+pub(in super::super) struct Transactions {
+    producers: BTreeMap<ProducerId, Producer>,
+}
+
+#[derive(Debug)]
+struct Producer {
+    epoch: ProducerEpoch,
+    coordinator_epoch: i32,
+    /// The groups that it has pending offsets in.
+    groups: BTreeSet<Str>,
+    /// Whether anything was written since the last marker.
+    is_open: bool,
+    /// How many times it was looked at since then.
+    idle_count: u8,
+}
+
+impl Transactions {
+    /// Whether a producer of this epoch may commit; a newer one may be known.
+    pub(in super::super) fn check_commit(&self, producer: ProducerSession) -> Result<(), ErrorCode> {
+        match self.producers.get(&producer.id) {
+            Some(known) if producer.epoch < known.epoch => Err(ErrorCode::InvalidProducerEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a marker may be written. One that was written before may be written again.
+    pub(in super::super) fn check_marker(
+        &self,
+        producer: ProducerSession,
+        coordinator_epoch: i32,
+        transaction_version: i8,
+    ) -> Result<(), ErrorCode> {
+        let Some(known) = self.producers.get(&producer.id) else { return Ok(()) };
+        if coordinator_epoch < known.coordinator_epoch {
+            return Err(ErrorCode::TransactionCoordinatorFenced);
+        }
+        let is_late = producer.epoch == known.epoch && known.is_open;
+        if producer.epoch < known.epoch || (EPOCH_EACH_SINCE <= transaction_version && is_late) {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        Ok(())
+    }
+
+    /// A producer has committed an offset of a group.
+    pub(in super::super) fn replay_commit(&mut self, producer: ProducerSession, group: &Str) {
+        let known = self.producers.entry(producer.id).or_insert_with(|| Producer {
+            epoch: producer.epoch,
+            coordinator_epoch: -1,
+            groups: BTreeSet::new(),
+            is_open: false,
+            idle_count: 0,
+        });
+        known.epoch = known.epoch.max(producer.epoch);
+        known.is_open = true;
+        known.idle_count = 0;
+        if !known.groups.contains(group) {
+            known.groups.insert(group.detached());
+        }
+    }
+
+    /// The end of a producer's transaction; which groups it concerns.
+    pub(in super::super) fn replay_end(
+        &mut self,
+        producer: ProducerSession,
+        coordinator_epoch: i32,
+    ) -> BTreeSet<Str> {
+        // One that has no offsets here is not kept: a zombie of it is stopped by the transaction coordinator, and the log.
+        let Some(known) = self.producers.get_mut(&producer.id) else { return BTreeSet::new() };
+        known.epoch = known.epoch.max(producer.epoch);
+        known.coordinator_epoch = known.coordinator_epoch.max(coordinator_epoch);
+        known.is_open = false;
+        std::mem::take(&mut known.groups)
+    }
+
+    /// Forgets producers that have been without a transaction here for some time.
+    pub(in super::super) fn forget_idle(&mut self) {
+        self.producers.retain(|_, producer| {
+            producer.idle_count = producer.idle_count.saturating_add(u8::from(!producer.is_open));
+            producer.idle_count <= IDLE_MAX
+        });
+    }
+}
