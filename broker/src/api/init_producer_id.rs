@@ -1,14 +1,14 @@
-//! InitProducerId: ids for idempotent producers, from blocks that the metadata log gives away once.
-//!
-//! With a transactional id it is refused for good (TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 53): clients retry what is
-//! said to be temporary for ever, and there are no transactions here yet.
+//! InitProducerId: ids for producers, from blocks that the metadata log gives away once. With a transactional id its
+//! coordinator says who the producer is.
 
 use ottla_protocol::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::error_code::ErrorCode;
-use ottla_protocol::types::ProducerId;
+use ottla_protocol::types::{ProducerEpoch, ProducerId};
 
 use super::Handlers;
 use crate::controller::{Metadata, ProducerIdBlock};
+use crate::coordinator::core::ProducerSession;
+use crate::coordinator::transaction::{InitializeProducer, TransactionAnswer, TransactionRequest};
 use crate::metrics::table::{PRODUCER_ID_BLOCKS, PRODUCER_IDS};
 
 /// The rest of the block that this broker gives ids from. Ids left over at a restart are not given again.
@@ -41,61 +41,96 @@ impl ProducerIds {
 }
 
 impl Handlers {
-    pub(super) async fn init_producer_id(&self, request: InitProducerIdRequest) -> InitProducerIdResponse {
-        let id = match refusal(&request) {
-            Some(error) => Err(error),
-            None => self.producer_ids.next(&self.metadata).await,
-        };
-        match id {
-            Ok(id) => InitProducerIdResponse {
-                producer_id: id.0,
-                producer_epoch: 0,
+    pub(super) async fn init_producer_id(
+        &self,
+        version: i16,
+        request: InitProducerIdRequest,
+    ) -> InitProducerIdResponse {
+        match self.session(request).await {
+            Ok(producer) => InitProducerIdResponse {
+                producer_id: producer.id.0,
+                producer_epoch: producer.epoch.0,
                 ..InitProducerIdResponse::default()
             },
             Err(error) => InitProducerIdResponse {
-                error_code: error.code(),
+                error_code: fenced_as(error, 4 <= version).code(),
                 producer_id: -1,
                 producer_epoch: -1,
                 ..InitProducerIdResponse::default()
             },
         }
     }
+
+    async fn session(&self, request: InitProducerIdRequest) -> Result<ProducerSession, ErrorCode> {
+        let expected = expected(&request)?;
+        let Some(transactional_id) = request.transactional_id else {
+            let id = self.producer_ids.next(&self.metadata).await?;
+            return Ok(ProducerSession { id, epoch: ProducerEpoch(0) });
+        };
+        let with = |fresh| {
+            TransactionRequest::InitializeProducer(InitializeProducer {
+                transactional_id: transactional_id.clone(),
+                timeout_ms: request.transaction_timeout_ms,
+                expected,
+                fresh,
+            })
+        };
+        if transactional_id.is_empty() {
+            return Err(ErrorCode::InvalidRequest);
+        }
+        self.ask_for_producer(&transactional_id, with).await
+    }
+
+    /// Asks the owner of a transactional id something whose answer is a producer's session, with a fresh producer id if it
+    /// needs one.
+    pub(super) async fn ask_for_producer(
+        &self,
+        transactional_id: &str,
+        with: impl Fn(Option<ProducerId>) -> TransactionRequest,
+    ) -> Result<ProducerSession, ErrorCode> {
+        let transactions = self.coordinators.transactions();
+        let mut answer = transactions.ask(transactional_id, with(None)).await?;
+        if answer == TransactionAnswer::NeedsProducerId {
+            let fresh = self.producer_ids.next(&self.metadata).await?;
+            answer = transactions.ask(transactional_id, with(Some(fresh))).await?;
+        }
+        match answer {
+            TransactionAnswer::Producer(producer) => producer,
+            _ => Err(ErrorCode::UnknownServerError),
+        }
+    }
 }
 
-fn refusal(request: &InitProducerIdRequest) -> Option<ErrorCode> {
-    let has_id = request.producer_id != -1;
-    let has_epoch = request.producer_epoch != -1;
-    match request.transactional_id.as_deref() {
-        Some("") => Some(ErrorCode::InvalidRequest),
-        _ if has_id != has_epoch => Some(ErrorCode::InvalidRequest),
-        Some(_) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
-        None => None,
+/// The session that a producer says it has. INVALID_REQUEST if it gives half of one.
+fn expected(request: &InitProducerIdRequest) -> Result<Option<ProducerSession>, ErrorCode> {
+    match (request.producer_id, request.producer_epoch) {
+        (-1, -1) => Ok(None),
+        (-1, _) | (_, -1) => Err(ErrorCode::InvalidRequest),
+        (id, epoch) => Ok(Some(ProducerSession { id: ProducerId(id), epoch: ProducerEpoch(epoch) })),
+    }
+}
+
+/// An error as a version of a request knows it: PRODUCER_FENCED is younger than transactions (KIP-588).
+pub(super) fn fenced_as(error: ErrorCode, knows_fenced: bool) -> ErrorCode {
+    match error {
+        ErrorCode::ProducerFenced if !knows_fenced => ErrorCode::InvalidProducerEpoch,
+        other => other,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ottla_protocol::wire::Str;
 
     #[test]
-    fn only_idempotent_producers_are_served() {
-        for (transactional_id, producer_id, producer_epoch, expected) in [
-            (None, -1, -1, None),
-            (None, 7, 3, None),
-            (None, 7, -1, Some(ErrorCode::InvalidRequest)),
-            (None, -1, 3, Some(ErrorCode::InvalidRequest)),
-            (Some(""), -1, -1, Some(ErrorCode::InvalidRequest)),
-            (Some("t"), -1, 0, Some(ErrorCode::InvalidRequest)),
-            (Some("t"), -1, -1, Some(ErrorCode::TransactionalIdAuthorizationFailed)),
-        ] {
-            let request = InitProducerIdRequest {
-                transactional_id: transactional_id.map(Str::from),
-                producer_id,
-                producer_epoch,
-                ..InitProducerIdRequest::default()
-            };
-            assert_eq!(refusal(&request), expected, "{request:?}");
+    fn a_session_is_an_id_and_an_epoch() {
+        for (producer_id, producer_epoch, named) in
+            [(-1, -1, Ok(false)), (7, 3, Ok(true)), (0, 0, Ok(true)), (7, -1, Err(42)), (-1, 3, Err(42))]
+        {
+            let request =
+                InitProducerIdRequest { producer_id, producer_epoch, ..InitProducerIdRequest::default() };
+            let result = expected(&request).map(|session| session.is_some()).map_err(ErrorCode::code);
+            assert_eq!(result, named, "{producer_id} {producer_epoch}");
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A handler decodes nothing itself and keeps nothing: it asks the metadata image, the partitions and the shards, and
 //! fills in the response. What it decides beyond looking things up is decided elsewhere, in a pure file.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod config_changes;
@@ -15,6 +17,8 @@ mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod errors;
 mod fetch;
 mod find_coordinator;
@@ -22,6 +26,7 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_fetch;
 mod offset_for_leader_epoch;
@@ -144,7 +149,32 @@ impl Handlers {
                 answer_async(&header, body, async |request| self.offset_for_leader_epoch(request).await).await
             }
             ApiKey::InitProducerId => {
-                answer_async(&header, body, async |request| self.init_producer_id(request).await).await
+                answer_async(&header, body, async |request| {
+                    self.init_producer_id(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::AddPartitionsToTxn => {
+                answer_async(&header, body, async |request| {
+                    self.add_partitions_to_txn(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::AddOffsetsToTxn => {
+                answer_async(&header, body, async |request| {
+                    self.add_offsets_to_txn(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::EndTxn => {
+                answer_async(&header, body, async |request| self.end_txn(header.api_version, request).await)
+                    .await
+            }
+            ApiKey::DescribeTransactions => {
+                answer_async(&header, body, async |request| self.describe_transactions(request).await).await
+            }
+            ApiKey::ListTransactions => {
+                answer_async(&header, body, async |request| self.list_transactions(request).await).await
             }
             ApiKey::OffsetFetch => {
                 answer(&header, body, |request| self.offset_fetch(header.api_version, request))
