@@ -80,12 +80,18 @@ impl Handlers {
             TransactionRequest::VerifyPartitions(VerifyPartitions { transactional_id, producer, partitions })
         } else {
             let partitions = partitions.into_iter().collect::<BTreeSet<_>>();
-            TransactionRequest::AddPartitions(AddPartitions { transactional_id, producer, partitions, version })
+            TransactionRequest::AddPartitions(AddPartitions {
+                transactional_id,
+                producer,
+                partitions,
+                version,
+            })
         };
         match self.coordinators.transactions().ask(&transaction.transactional_id, request).await {
             Ok(TransactionAnswer::Verified(Ok(codes))) => codes,
             Ok(TransactionAnswer::Added(Ok(()))) => vec![ErrorCode::None; count],
-            Ok(TransactionAnswer::Verified(Err(error)) | TransactionAnswer::Added(Err(error))) | Err(error) => {
+            Ok(TransactionAnswer::Verified(Err(error)) | TransactionAnswer::Added(Err(error)))
+            | Err(error) => {
                 vec![error; count]
             }
             Ok(_) => vec![ErrorCode::UnknownServerError; count],

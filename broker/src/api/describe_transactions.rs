@@ -8,9 +8,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 
 use super::Handlers;
-use crate::coordinator::transaction::{
-    Description, TopicPartition, TransactionAnswer, TransactionRequest,
-};
+use crate::coordinator::transaction::{Description, TopicPartition, TransactionAnswer, TransactionRequest};
 
 impl Handlers {
     pub(super) async fn describe_transactions(

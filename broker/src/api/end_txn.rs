@@ -14,7 +14,10 @@ impl Handlers {
         let with = |fresh| {
             TransactionRequest::EndTransaction(EndTransaction {
                 transactional_id: transactional_id.clone(),
-                producer: ProducerSession { id: ProducerId(producer_id), epoch: ProducerEpoch(producer_epoch) },
+                producer: ProducerSession {
+                    id: ProducerId(producer_id),
+                    epoch: ProducerEpoch(producer_epoch),
+                },
                 is_commit: committed,
                 version: if version < 5 { TransactionVersion::V1 } else { TransactionVersion::V2 },
                 fresh,

@@ -132,7 +132,8 @@ impl Handlers {
         };
         let answered = match api {
             ApiKey::ApiVersions => {
-                answer(&header, body, |request| api_versions::answer(&request, header.api_version))
+                let index = self.image().offset().index;
+                answer(&header, body, |request| api_versions::answer(&request, header.api_version, index))
             }
             ApiKey::Metadata => {
                 answer_async(&header, body, async |request| self.metadata(connection, &header, request).await)

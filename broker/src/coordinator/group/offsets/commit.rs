@@ -90,8 +90,11 @@ impl GroupCore {
                     expire_timestamp: retention_ms.map(|time| now_ms.saturating_add(time)),
                     topic_id: topic.topic_id,
                 };
-                let key =
-                    OffsetKey { group: group.clone(), topic: topic.name.clone(), partition: row.partition_index };
+                let key = OffsetKey {
+                    group: group.clone(),
+                    topic: topic.name.clone(),
+                    partition: row.partition_index,
+                };
                 self.emit(moment, GroupRecord::OffsetCommit { key, value: Some(value) });
             }
             topics.push(OffsetCommitResponseTopic {
@@ -140,8 +143,11 @@ impl GroupCore {
                     expire_timestamp: None,
                     topic_id,
                 };
-                let key =
-                    OffsetKey { group: group.clone(), topic: topic.name.clone(), partition: row.partition_index };
+                let key = OffsetKey {
+                    group: group.clone(),
+                    topic: topic.name.clone(),
+                    partition: row.partition_index,
+                };
                 let record = GroupRecord::OffsetCommit { key, value: Some(value) };
                 self.emit_append(moment, Append::Transactional { producer, record });
             }
@@ -172,8 +178,8 @@ impl GroupCore {
             let place = |partition| CommitPlace { topic: &topic.name, partition };
             topic.partitions.iter().map(move |row| place(row.partition_index))
         });
-        let checked =
-            self.with_group(moment, &request.group_id, |group, turn| group.check_commit(turn, &identity, places));
+        let checked = self
+            .with_group(moment, &request.group_id, |group, turn| group.check_commit(turn, &identity, places));
         checked.map_err(of_a_transaction)?;
         self.transactions.check_commit(producer)
     }

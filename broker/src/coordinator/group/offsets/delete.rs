@@ -88,7 +88,12 @@ impl GroupCore {
         moment.effects.answer(ticket, GroupAnswer::OffsetDelete(response));
     }
 
-    pub(in super::super) fn on_delete_group(&mut self, moment: &mut Moment<'_>, ticket: Ticket, group_id: &Str) {
+    pub(in super::super) fn on_delete_group(
+        &mut self,
+        moment: &mut Moment<'_>,
+        ticket: Ticket,
+        group_id: &Str,
+    ) {
         let error = match self.groups.get(group_id) {
             None => ErrorCode::GroupIdNotFound,
             Some(group) if !group.kind.is_empty() => ErrorCode::NonEmptyGroup,

@@ -33,7 +33,8 @@ impl Group {
         let mut expired = Vec::new();
         let mut is_all = self.offsets.pending().next().is_none();
         for (topic, partitions) in self.offsets.committed().topics() {
-            let is_used = matches!(rule, OffsetExpiry::SinceCommitUnlessSubscribed) && self.kind.is_subscribed(topic);
+            let is_used =
+                matches!(rule, OffsetExpiry::SinceCommitUnlessSubscribed) && self.kind.is_subscribed(topic);
             for (partition, stored) in partitions {
                 let is_old = has_expired(rule, &stored.committed, now_ms, retention_ms);
                 if !is_used && is_old && !self.offsets.is_pending(topic, *partition) {

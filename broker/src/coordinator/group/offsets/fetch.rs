@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ottla_protocol::api::offset_fetch::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
-    OffsetFetchResponseTopics,
+    OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponseTopics,
 };
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::TopicId;

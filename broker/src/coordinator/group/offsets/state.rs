@@ -150,7 +150,8 @@ impl GroupOffsets {
         let Some(offsets) = self.pending.remove(&producer).filter(|_| is_commit) else { return };
         for (topic, partitions) in offsets.topics {
             for (partition, stored) in partitions {
-                let newer = self.committed.get(&topic, partition).is_some_and(|known| stored.order < known.order);
+                let newer =
+                    self.committed.get(&topic, partition).is_some_and(|known| stored.order < known.order);
                 if !newer {
                     self.committed.put(&topic, partition, stored);
                 }
