@@ -1,6 +1,7 @@
-//! FindCoordinator: this node, for every key.
+//! FindCoordinator: this node, for every key. The topic that the coordinators keep their state in is made first, if it isn't
+//! there: whoever asks is about to need it.
 //!
-//! No group or transaction is coordinated yet, but librdkafka turns LZ4 on by this API's presence.
+//! librdkafka turns LZ4 on by this API's presence.
 
 use ottla_protocol::api::find_coordinator::{
     FindCoordinatorRequest, FindCoordinatorResponse, FindCoordinatorResponseCoordinator,
@@ -16,14 +17,22 @@ const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
 impl Handlers {
-    pub(super) fn find_coordinator(
+    pub(super) async fn find_coordinator(
         &self,
         connection: &ConnectionContext,
         version: i16,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
+        let ready = match request.key_type {
+            GROUP => self.coordinators.groups().ensure_topic().await,
+            TRANSACTION => self.coordinators.transactions().ensure_topic().await,
+            _ => Ok(()),
+        };
         let row = |key: Str| {
-            let error = check(request.key_type, &key, version);
+            let error = match check(request.key_type, &key, version) {
+                ErrorCode::None => ready.err().unwrap_or(ErrorCode::None),
+                refusal => refusal,
+            };
             let (host, port) =
                 if error == ErrorCode::None { self.advertised(connection) } else { (Str::from(""), -1) };
             FindCoordinatorResponseCoordinator {
@@ -56,6 +65,7 @@ fn message(error: ErrorCode, key_type: i8, version: i16) -> &'static str {
     match error {
         ErrorCode::None if version < 4 => "NONE",
         ErrorCode::None => "",
+        ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => "the coordinator is not available",
         _ if key_type == SHARE && 4 <= version => "",
         _ => "nothing is coordinated by keys of this type at this version",
     }

@@ -10,6 +10,7 @@ mod api_versions;
 mod config_changes;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
@@ -25,9 +26,12 @@ mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
@@ -178,11 +182,32 @@ impl Handlers {
                 answer_async(&header, body, async |request| self.list_transactions(request).await).await
             }
             ApiKey::OffsetFetch => {
-                answer(&header, body, |request| self.offset_fetch(header.api_version, request))
+                answer_async(&header, body, async |request| {
+                    self.offset_fetch(header.api_version, request).await
+                })
+                .await
             }
-            ApiKey::FindCoordinator => answer(&header, body, |request| {
-                self.find_coordinator(connection, header.api_version, request)
-            }),
+            ApiKey::FindCoordinator => {
+                answer_async(&header, body, async |request| {
+                    self.find_coordinator(connection, header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::OffsetCommit => {
+                answer_async(&header, body, async |request| {
+                    self.offset_commit(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::OffsetDelete => {
+                answer_async(&header, body, async |request| self.offset_delete(request).await).await
+            }
+            ApiKey::ListGroups => {
+                answer_async(&header, body, async |request| self.list_groups(request).await).await
+            }
+            ApiKey::DeleteGroups => {
+                answer_async(&header, body, async |request| self.delete_groups(request).await).await
+            }
             ApiKey::CreateTopics => {
                 answer_async(&header, body, async |request| self.create_topics(request).await).await
             }

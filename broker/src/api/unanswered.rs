@@ -5,16 +5,12 @@ use ottla_protocol::api::ApiKey;
 
 #[rustfmt::skip]
 const UNANSWERED: &[ApiKey] = &[
-    ApiKey::OffsetCommit,
     ApiKey::JoinGroup,
     ApiKey::Heartbeat,
     ApiKey::LeaveGroup,
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
-    ApiKey::ListGroups,
     ApiKey::TxnOffsetCommit,
-    ApiKey::DeleteGroups,
-    ApiKey::OffsetDelete,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
 ];

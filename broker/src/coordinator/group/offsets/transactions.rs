@@ -32,6 +32,12 @@ struct Producer {
     idle_count: u8,
 }
 
+impl Producer {
+    fn new(epoch: ProducerEpoch) -> Producer {
+        Producer { epoch, coordinator_epoch: -1, groups: BTreeSet::new(), is_open: false, idle_count: 0 }
+    }
+}
+
 impl Transactions {
     /// Whether a producer of this epoch may commit; a newer one may be known.
     pub(in super::super) fn check_commit(&self, producer: ProducerSession) -> Result<(), ErrorCode> {
@@ -61,13 +67,7 @@ impl Transactions {
 
     /// A producer has committed an offset of a group.
     pub(in super::super) fn replay_commit(&mut self, producer: ProducerSession, group: &Str) {
-        let known = self.producers.entry(producer.id).or_insert_with(|| Producer {
-            epoch: producer.epoch,
-            coordinator_epoch: -1,
-            groups: BTreeSet::new(),
-            is_open: false,
-            idle_count: 0,
-        });
+        let known = self.producers.entry(producer.id).or_insert_with(|| Producer::new(producer.epoch));
         known.epoch = known.epoch.max(producer.epoch);
         known.is_open = true;
         known.idle_count = 0;
@@ -82,11 +82,12 @@ impl Transactions {
         producer: ProducerSession,
         coordinator_epoch: i32,
     ) -> BTreeSet<Str> {
-        // One that has no offsets here is not kept: a zombie of it is stopped by the transaction coordinator, and the log.
-        let Some(known) = self.producers.get_mut(&producer.id) else { return BTreeSet::new() };
+        // Also one that has no offsets here is remembered: its commit may be on its way, and too late.
+        let known = self.producers.entry(producer.id).or_insert_with(|| Producer::new(producer.epoch));
         known.epoch = known.epoch.max(producer.epoch);
         known.coordinator_epoch = known.coordinator_epoch.max(coordinator_epoch);
         known.is_open = false;
+        known.idle_count = 0;
         std::mem::take(&mut known.groups)
     }
 
