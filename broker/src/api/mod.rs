@@ -36,6 +36,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod resource_type;
+mod txn_offset_commit;
 mod unanswered;
 mod write_txn_markers;
 
@@ -196,6 +197,12 @@ impl Handlers {
             ApiKey::OffsetCommit => {
                 answer_async(&header, body, async |request| {
                     self.offset_commit(header.api_version, request).await
+                })
+                .await
+            }
+            ApiKey::TxnOffsetCommit => {
+                answer_async(&header, body, async |request| {
+                    self.txn_offset_commit(header.api_version, request).await
                 })
                 .await
             }

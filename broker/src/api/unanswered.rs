@@ -10,7 +10,6 @@ const UNANSWERED: &[ApiKey] = &[
     ApiKey::LeaveGroup,
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
-    ApiKey::TxnOffsetCommit,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
 ];

@@ -94,7 +94,7 @@ impl Handlers {
 
     /// Has partitions added to a transaction. The producer's last transaction may still be ending, and the client has
     /// nothing to do then but to try again: so that is done here for a while.
-    async fn add_partitions(
+    pub(in crate::api) async fn add_partitions(
         &self,
         transactional_id: &Str,
         producer: ProducerSession,
@@ -120,7 +120,7 @@ impl Handlers {
         }
     }
 
-    async fn verify_partitions(
+    pub(in crate::api) async fn verify_partitions(
         &self,
         transactional_id: &Str,
         producer: ProducerSession,

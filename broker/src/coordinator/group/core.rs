@@ -278,8 +278,12 @@ impl Core for GroupCore {
                 moment.effects.answer(ticket, answer);
             }
             GroupRequest::OffsetDelete { request } => self.on_offset_delete(moment, ticket, &request),
-            GroupRequest::TxnOffsetCommit { version, request } => {
-                self.on_txn_offset_commit(moment, ticket, version, &request);
+            GroupRequest::BeginTxnOffsetCommit { producer } => {
+                let guard = self.transactions.guard_of(producer);
+                moment.effects.answer(ticket, GroupAnswer::BeginTxnOffsetCommit(guard));
+            }
+            GroupRequest::TxnOffsetCommit { version, request, guard } => {
+                self.on_txn_offset_commit(moment, ticket, version, (&request, guard));
             }
             GroupRequest::DeleteGroup { group_id } => self.on_delete_group(moment, ticket, &group_id),
             GroupRequest::WriteMarker { producer, coordinator_epoch, is_commit, transaction_version } => {

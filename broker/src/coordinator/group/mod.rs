@@ -17,4 +17,5 @@ pub(crate) mod request;
 pub(crate) mod turn;
 
 pub(crate) use kind::GroupCoordinator;
+pub(crate) use offsets::CommitGuard;
 pub(crate) use request::{Caller, GroupAnswer, GroupRequest};

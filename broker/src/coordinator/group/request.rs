@@ -21,6 +21,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 
 use super::super::core::ProducerSession;
+use super::offsets::CommitGuard;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,9 +80,15 @@ pub(crate) enum GroupRequest {
     OffsetDelete {
         request: OffsetDeleteRequest,
     },
+    /// Which word of the transaction coordinator a commit of this producer needs, in the group's partition.
+    BeginTxnOffsetCommit {
+        producer: ProducerSession,
+    },
     TxnOffsetCommit {
         version: i16,
         request: TxnOffsetCommitRequest,
+        /// What was answered when it began, from a client whose epoch doesn't rise with each transaction.
+        guard: Option<CommitGuard>,
     },
     DeleteGroup {
         group_id: Str,
@@ -116,6 +123,7 @@ pub(crate) enum GroupAnswer {
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
+    BeginTxnOffsetCommit(CommitGuard),
     TxnOffsetCommit(TxnOffsetCommitResponse),
     DeleteGroup(ErrorCode),
     ListGroups(Vec<ListGroupsResponseGroup>),

@@ -15,6 +15,7 @@ use super::super::group::{Group, GroupKind};
 use super::super::record::{CommittedOffset, GroupRecord, OffsetKey};
 use super::super::request::GroupAnswer;
 use super::super::turn::{CommitIdentity, CommitPlace, Turn};
+use super::transactions::CommitGuard;
 use crate::coordinator::core::{Append, ProducerSession, Ticket};
 
 /// The version of OffsetCommit in which a client may say when it was.
@@ -112,13 +113,14 @@ impl GroupCore {
         moment: &mut Moment<'_>,
         ticket: Ticket,
         version: i16,
-        request: &TxnOffsetCommitRequest,
+        (request, guard): (&TxnOffsetCommitRequest, Option<CommitGuard>),
     ) {
         let producer = ProducerSession {
             id: ProducerId(request.producer_id),
             epoch: ProducerEpoch(request.producer_epoch),
         };
-        let refusal = self.check_txn_commit(moment, version, producer, request).err();
+        let checked = self.check_txn_commit(moment, version, producer, request);
+        let refusal = checked.and_then(|()| self.transactions.check_commit(producer, guard)).err();
         let now_ms = moment.now.wall.0;
         let group = request.group_id.clone();
         let mut topics = Vec::with_capacity(request.topics.len());
@@ -180,8 +182,7 @@ impl GroupCore {
         });
         let checked = self
             .with_group(moment, &request.group_id, |group, turn| group.check_commit(turn, &identity, places));
-        checked.map_err(of_a_transaction)?;
-        self.transactions.check_commit(producer)
+        checked.map_err(of_a_transaction)
     }
 
     /// Writes the end of a producer's transaction, for all groups.

@@ -11,4 +11,5 @@ mod tests;
 mod transactions;
 
 pub(crate) use state::{GroupOffsets, LogOrder};
+pub(crate) use transactions::CommitGuard;
 pub(super) use transactions::Transactions;

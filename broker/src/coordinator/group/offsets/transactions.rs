@@ -20,6 +20,14 @@ pub(in super::super) struct Transactions {
     producers: BTreeMap<ProducerId, Producer>,
 }
 
+/// Tells the transaction that a commit began in from those that follow it, of a producer whose epoch is the same in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommitGuard {
+    /// The producer's transaction has offsets here: nobody need be asked.
+    pub(crate) is_ongoing: bool,
+    marker_count: u64,
+}
+
 #[derive(Debug)]
 struct Producer {
     epoch: ProducerEpoch,
@@ -28,21 +36,47 @@ struct Producer {
     groups: BTreeSet<Str>,
     /// Whether anything was written since the last marker.
     is_open: bool,
+    /// How many of its transactions have ended here.
+    marker_count: u64,
     /// How many times it was looked at since then.
     idle_count: u8,
 }
 
 impl Producer {
     fn new(epoch: ProducerEpoch) -> Producer {
-        Producer { epoch, coordinator_epoch: -1, groups: BTreeSet::new(), is_open: false, idle_count: 0 }
+        Producer {
+            epoch,
+            coordinator_epoch: -1,
+            groups: BTreeSet::new(),
+            is_open: false,
+            marker_count: 0,
+            idle_count: 0,
+        }
     }
 }
 
 impl Transactions {
-    /// Whether a producer of this epoch may commit; a newer one may be known.
-    pub(in super::super) fn check_commit(&self, producer: ProducerSession) -> Result<(), ErrorCode> {
+    /// What a commit of this producer needs. Between this and the commit the transaction coordinator is asked.
+    pub(in super::super) fn guard_of(&self, producer: ProducerSession) -> CommitGuard {
         match self.producers.get(&producer.id) {
-            Some(known) if producer.epoch < known.epoch => Err(ErrorCode::InvalidProducerEpoch),
+            Some(known) => CommitGuard { is_ongoing: known.is_open, marker_count: known.marker_count },
+            None => CommitGuard { is_ongoing: false, marker_count: 0 },
+        }
+    }
+
+    /// Whether a producer of this epoch may commit. A newer one may be known; and where epochs don't rise with each
+    /// transaction, the transaction that `guard` was given in may have ended since.
+    pub(in super::super) fn check_commit(
+        &self,
+        producer: ProducerSession,
+        guard: Option<CommitGuard>,
+    ) -> Result<(), ErrorCode> {
+        if self.producers.get(&producer.id).is_some_and(|known| producer.epoch < known.epoch) {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        let now = self.guard_of(producer);
+        match guard {
+            Some(guard) if guard.marker_count != now.marker_count => Err(ErrorCode::InvalidTxnState),
             _ => Ok(()),
         }
     }
@@ -87,6 +121,7 @@ impl Transactions {
         known.epoch = known.epoch.max(producer.epoch);
         known.coordinator_epoch = known.coordinator_epoch.max(coordinator_epoch);
         known.is_open = false;
+        known.marker_count += 1;
         known.idle_count = 0;
         std::mem::take(&mut known.groups)
     }
