@@ -5,17 +5,17 @@
 //! followed from the last one that the offset index knows. Kafka may have compacted all that it wrote, whatever the
 //! topic's policy says now, so all of that may have gaps.
 //!
-//! Transactions are a matter of what Kafka knows beside the log. Those that were aborted stand in transaction indexes,
-//! which are served as they are and so have to be whole: nothing of a transaction may lie behind the recovery point.
-//! Those that are open stand in the last producer snapshot, or begin behind it; nothing here could end them.
+//! Transactions are a matter of what Kafka knows beside the log. Those that were aborted stand in transaction indexes, as
+//! far as the newest producer snapshot goes; behind that the log is gone through when it is opened. So an index has to be
+//! whole up to the snapshot, and one that was taken behind the recovery point may speak of more than its index has.
+//! Transactions that are open stay so: their coordinator's log is taken over with them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ottla_protocol::record::{BatchError, BatchHeader};
-use ottla_protocol::types::{LeaderEpoch, Offset, ProducerId, TopicId};
+use ottla_protocol::types::{LeaderEpoch, Offset, TopicId};
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef};
 
@@ -24,7 +24,6 @@ use super::gaps::Gaps;
 use super::header_cursor::{Found, HeaderCursor, NoHeader};
 use super::leader_epochs::LeaderEpochs;
 use super::offset_index::OffsetIndexView;
-use super::producer_snapshot::decode_snapshot;
 use super::safe_ends::PartitionEnds;
 use super::segment_names::{
     FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName,
@@ -73,10 +72,6 @@ pub(crate) enum LogObjection {
     NoBatch { file: String, position: u64, reason: String },
     #[error("it ends at offset {found}, and Kafka's checkpoint says that offset {expected} is on disk")]
     Shortened { found: Offset, expected: Offset },
-    #[error(
-        "producer {producer_id} has a transaction open since offset {first_offset}, and nothing here could end it yet; start Kafka once more, wait until it has ended (transaction.timeout.ms at the latest), and stop it"
-    )]
-    OpenTransaction { producer_id: ProducerId, first_offset: Offset },
     #[error(
         "offset {0} belongs to a transaction and lies behind what Kafka's checkpoint says is on disk; start Kafka once more, so that it recovers its logs, and stop it"
     )]
@@ -158,7 +153,7 @@ impl Look<'_> {
         };
         let ends = self.safe_end(segments, &epochs).await?;
         self.check_transactions(segments, names, ends.safe_end).await?;
-        self.check_transaction_indexes(names, ends.safe_end).await?;
+        self.check_transaction_indexes(names).await?;
         let newest = epochs.latest().map_or(LeaderEpoch::UNKNOWN, |entry| entry.epoch);
         let leader_epoch_max = newest.max(ends.leader_epoch);
         let gaps = self.gaps(segments, ends.safe_end);
@@ -171,19 +166,28 @@ impl Look<'_> {
         Some(safe_end.max(*last)).filter(|end| first < end).map(Gaps::up_to)
     }
 
-    /// Whether every transaction has ended, as far as the log goes.
+    /// Whether what a producer snapshot says of transactions can be relied on: nothing of them lies behind the recovery
+    /// point, or there is no snapshot behind it.
     async fn check_transactions(
         &self,
         segments: &[Offset],
         names: &[String],
         safe_end: Offset,
     ) -> Result<(), LogObjection> {
-        let (from, mut open) = self.newest_snapshot(names, safe_end).await?;
-        let holds = segments.partition_point(|base| *base <= from).saturating_sub(1);
+        let is_behind = |name: &String| {
+            SegmentFileName::parse(name).is_some_and(|file| {
+                (file.kind, file.stage) == (FileKind::ProducerSnapshot, FileStage::Live)
+                    && safe_end < file.base_offset
+            })
+        };
+        if !names.iter().any(is_behind) {
+            return Ok(());
+        }
+        let holds = segments.partition_point(|base| *base <= safe_end).saturating_sub(1);
         for base in segments.iter().skip(holds) {
             let (file, size) = self.open(*base).await?;
             let mut cursor = HeaderCursor::new(&file, size);
-            let mut position = self.indexed_before(*base, from, size).await.unwrap_or(0);
+            let mut position = self.indexed_before(*base, safe_end, size).await.unwrap_or(0);
             while position < size {
                 let found = match cursor.at(position).await {
                     Ok(found) => found,
@@ -192,66 +196,24 @@ impl Look<'_> {
                     Err(NoHeader::Bad(_)) => break,
                 };
                 position = found.end_position();
-                let BatchHeader { base_offset, producer_id, attributes, .. } = found.header;
-                if base_offset < from || !attributes.is_transactional() {
-                    continue;
-                }
-                if safe_end <= base_offset {
+                let BatchHeader { base_offset, attributes, .. } = found.header;
+                if safe_end <= base_offset && attributes.is_transactional() {
                     return Err(LogObjection::TransactionNotSynced(base_offset));
                 }
-                match attributes.is_control() {
-                    true => drop(open.remove(&producer_id)),
-                    false => drop(open.entry(producer_id).or_insert(base_offset)),
-                }
             }
         }
-        match open.into_iter().min_by_key(|(_, first_offset)| *first_offset) {
-            Some((producer_id, first_offset)) => {
-                Err(LogObjection::OpenTransaction { producer_id, first_offset })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Where the newest producer snapshot that can be read was taken, and the transactions that were open then.
-    async fn newest_snapshot(
-        &self,
-        names: &[String],
-        safe_end: Offset,
-    ) -> Result<(Offset, BTreeMap<ProducerId, Offset>), LogObjection> {
-        let files = names.iter().filter_map(|name| SegmentFileName::parse(name));
-        let mut snapshots: Vec<SegmentFileName> = files
-            .filter(|file| (file.kind, file.stage) == (FileKind::ProducerSnapshot, FileStage::Live))
-            .filter(|file| file.base_offset <= safe_end)
-            .collect();
-        snapshots.sort_unstable();
-        for file in snapshots.into_iter().rev() {
-            if let Ok(producers) = decode_snapshot(&self.read(&file.to_string()).await?) {
-                let open = producers
-                    .into_iter()
-                    .filter_map(|producer| Some((producer.producer_id, producer.current_txn_first_offset?)));
-                return Ok((file.base_offset, open.collect()));
-            }
-        }
-        Ok((Offset(0), BTreeMap::new()))
+        Ok(())
     }
 
     /// Whether the transaction indexes can be served.
-    async fn check_transaction_indexes(
-        &self,
-        names: &[String],
-        safe_end: Offset,
-    ) -> Result<(), LogObjection> {
+    async fn check_transaction_indexes(&self, names: &[String]) -> Result<(), LogObjection> {
         for name in names {
             match SegmentFileName::parse(name) {
                 Some(file) if (file.kind, file.stage) == (FileKind::TransactionIndex, FileStage::Live) => {}
                 _ => continue,
             }
-            let aborted = transaction_index::parse(&self.read(name).await?)
+            transaction_index::parse(&self.read(name).await?)
                 .map_err(|reason| LogObjection::TransactionIndex { file: name.clone(), reason })?;
-            if let Some(last) = aborted.last().filter(|last| safe_end <= last.last_offset) {
-                return Err(LogObjection::TransactionNotSynced(last.last_offset));
-            }
         }
         Ok(())
     }

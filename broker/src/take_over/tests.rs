@@ -290,32 +290,39 @@ fn transactions_that_have_ended_are_taken_over() {
 }
 
 #[test]
-fn transactions_that_are_open_or_may_be_torn_are_refused() {
-    check_refused(
-        |directory| with_transaction(directory, None),
-        "orders-0: producer 4711 has a transaction open since offset 3",
-    );
+fn transactions_that_are_open_are_taken_over() {
+    let mut directory = KafkaDirectory::with(&cluster_records());
+    with_transaction(&mut directory, None);
+    said_of(&directory).expect("it can be taken over").expect("it is Kafka's");
     // A snapshot that was taken since knows it alone.
+    let producer = BatchIdentity {
+        producer_id: ProducerId(PRODUCER),
+        producer_epoch: ProducerEpoch(0),
+        base_sequence: 0,
+        last_offset_delta: 1,
+        is_transactional: true,
+    };
+    let mut state = ProducerState::default();
+    state.replay(Default::default(), &producer, Offset(1), 0);
+    directory.put("orders-0/00000000000000000005.snapshot", encode_snapshot(&state));
+    said_of(&directory).expect("it can be taken over").expect("it is Kafka's");
+}
+
+#[test]
+fn transactions_behind_the_recovery_point_are_refused_if_only_a_snapshot_may_know_them() {
+    let killed = |directory: &mut KafkaDirectory| {
+        with_transaction(directory, Some(true));
+        directory.remove(".kafka_cleanshutdown");
+        directory.put("recovery-point-offset-checkpoint", "0\n1\norders 0 4\n");
+    };
+    let mut directory = KafkaDirectory::with(&cluster_records());
+    killed(&mut directory);
+    said_of(&directory).expect("it can be taken over").expect("it is Kafka's");
     check_refused(
         |directory| {
-            let producer = BatchIdentity {
-                producer_id: ProducerId(PRODUCER),
-                producer_epoch: ProducerEpoch(0),
-                base_sequence: 0,
-                last_offset_delta: 1,
-                is_transactional: true,
-            };
-            let mut state = ProducerState::default();
-            state.replay(Default::default(), &producer, Offset(1), 0);
-            directory.put("orders-0/00000000000000000005.snapshot", encode_snapshot(&state));
-        },
-        "orders-0: producer 4711 has a transaction open since offset 1",
-    );
-    check_refused(
-        |directory| {
-            with_transaction(directory, Some(true));
-            directory.remove(".kafka_cleanshutdown");
-            directory.put("recovery-point-offset-checkpoint", "0\n1\norders 0 4\n");
+            killed(directory);
+            let state = encode_snapshot(&ProducerState::default());
+            directory.put("orders-0/00000000000000000005.snapshot", state);
         },
         "orders-0: offset 4 belongs to a transaction",
     );
