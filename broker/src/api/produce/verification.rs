@@ -109,7 +109,7 @@ impl Handlers {
                 partitions: partitions.clone(),
                 version: TransactionVersion::V2,
             });
-            let added = match self.ask_transactions(transactional_id, request).await? {
+            let added = match self.coordinators.transactions().ask(transactional_id, request).await? {
                 TransactionAnswer::Added(added) => added,
                 other => unreachable!("an answer to another question: {other:?}"),
             };
@@ -132,7 +132,7 @@ impl Handlers {
             producer,
             partitions,
         });
-        match self.ask_transactions(transactional_id, request).await {
+        match self.coordinators.transactions().ask(transactional_id, request).await {
             Ok(TransactionAnswer::Verified(Ok(codes))) => codes
                 .into_iter()
                 .map(|code| if code == ErrorCode::None { Ok(()) } else { Err(code) })
@@ -140,14 +140,6 @@ impl Handlers {
             Ok(TransactionAnswer::Verified(Err(code))) | Err(code) => vec![Err(code); count],
             Ok(other) => unreachable!("an answer to another question: {other:?}"),
         }
-    }
-
-    async fn ask_transactions(
-        &self,
-        _transactional_id: &Str,
-        _request: TransactionRequest,
-    ) -> Result<TransactionAnswer, ErrorCode> {
-        Err(ErrorCode::CoordinatorNotAvailable)
     }
 }
 
