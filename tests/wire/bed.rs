@@ -62,7 +62,9 @@ impl Bed {
         }
         let bed = Arc::new(match peer() {
             Some(address) => Bed { address, process: None, _directory: directory() },
-            None => Bed::with(|command| command.set("num.partitions", 1)),
+            None => Bed::with(|command| {
+                command.set("num.partitions", 1).set("group.initial.rebalance.delay.ms", 0)
+            }),
         });
         *shared = Arc::downgrade(&bed);
         bed
@@ -73,6 +75,11 @@ impl Bed {
         let directory = directory();
         let process = configure(command_in(&directory)).start();
         Bed { address: process.address(), process: Some(process), _directory: directory }
+    }
+
+    /// A broker that the test starts and stops itself.
+    pub(crate) fn at(address: SocketAddr) -> Bed {
+        Bed { address, process: None, _directory: directory() }
     }
 
     pub(crate) fn client(&self) -> WireClient {

@@ -13,6 +13,7 @@
 
 mod bed;
 mod check;
+mod group_members;
 
 mod alter_configs;
 mod api_versions;
@@ -24,6 +25,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
@@ -31,10 +33,13 @@ mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
 mod frames;
+mod heartbeat;
 mod hostile;
 mod idempotence;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
 mod list_offsets;
 mod metadata;
@@ -44,3 +49,4 @@ mod offset_for_leader_epoch;
 mod produce;
 mod retention;
 mod serve;
+mod sync_group;

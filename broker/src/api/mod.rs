@@ -7,6 +7,7 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod caller;
 mod config_changes;
 mod create_partitions;
 mod create_topics;
@@ -15,6 +16,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
@@ -23,8 +25,11 @@ mod end_txn;
 mod errors;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
@@ -36,6 +41,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod resource_type;
+mod sync_group;
 mod txn_offset_commit;
 mod unanswered;
 mod write_txn_markers;
@@ -82,6 +88,8 @@ pub(crate) enum Reply {
 pub(crate) struct ConnectionContext {
     /// Our end: what a client without an advertised address is told to come back to.
     pub(crate) local: SocketAddr,
+    /// Where the client is, as groups show their members.
+    pub(crate) client_host: Str,
     /// The partitions that the last Fetch waited for, kept for the next.
     pub(crate) subscription: Option<Subscription>,
     /// The broker stops: whoever waits for records answers with what there is.
@@ -89,8 +97,8 @@ pub(crate) struct ConnectionContext {
 }
 
 impl ConnectionContext {
-    pub(crate) fn new(local: SocketAddr, stop: CancellationToken) -> ConnectionContext {
-        ConnectionContext { local, subscription: None, stop }
+    pub(crate) fn new(local: SocketAddr, peer: SocketAddr, stop: CancellationToken) -> ConnectionContext {
+        ConnectionContext { local, client_host: caller::client_host(peer.ip()), subscription: None, stop }
     }
 }
 
@@ -116,6 +124,11 @@ impl Handlers {
     /// Whether the request is a Produce, which connections pipeline.
     pub(crate) fn is_produce(header: &RequestHeader) -> bool {
         header.api_key == ApiKey::Produce.code()
+    }
+
+    /// Whether the request may be parked for as long as others of its group like, and keeps nothing of its bytes.
+    pub(crate) fn is_parked(header: &RequestHeader) -> bool {
+        [ApiKey::JoinGroup.code(), ApiKey::SyncGroup.code()].contains(&header.api_key)
     }
 
     /// Answers any request but Produce.
@@ -214,6 +227,33 @@ impl Handlers {
             }
             ApiKey::DeleteGroups => {
                 answer_async(&header, body, async |request| self.delete_groups(request).await).await
+            }
+            ApiKey::JoinGroup => {
+                answer_async(&header, body, async |request| {
+                    self.join_group(connection, &header, request).await
+                })
+                .await
+            }
+            ApiKey::SyncGroup => {
+                answer_async(&header, body, async |request| {
+                    self.sync_group(connection, &header, request).await
+                })
+                .await
+            }
+            ApiKey::Heartbeat => {
+                answer_async(&header, body, async |request| self.heartbeat(request).await).await
+            }
+            ApiKey::LeaveGroup => {
+                answer_async(&header, body, async |request| {
+                    self.leave_group(connection, &header, request).await
+                })
+                .await
+            }
+            ApiKey::DescribeGroups => {
+                answer_async(&header, body, async |request| {
+                    self.describe_groups(header.api_version, request).await
+                })
+                .await
             }
             ApiKey::CreateTopics => {
                 answer_async(&header, body, async |request| self.create_topics(request).await).await

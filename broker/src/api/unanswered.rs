@@ -5,11 +5,6 @@ use ottla_protocol::api::ApiKey;
 
 #[rustfmt::skip]
 const UNANSWERED: &[ApiKey] = &[
-    ApiKey::JoinGroup,
-    ApiKey::Heartbeat,
-    ApiKey::LeaveGroup,
-    ApiKey::SyncGroup,
-    ApiKey::DescribeGroups,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
 ];

@@ -93,7 +93,7 @@ impl ConnectionTask {
             reader: FrameReader::new(connection.reader, &parts.reading, parts.clock.clone(), parts.limits),
             writer: ResponseWriter::new(connection.writer),
             waiting: VecDeque::new(),
-            context: ConnectionContext::new(connection.local, parts.stop.clone()),
+            context: ConnectionContext::new(connection.local, connection.peer, parts.stop.clone()),
             handlers: Arc::clone(&parts.handlers),
             tally: RequestTally::new(Arc::clone(&parts.metrics)),
             clock: parts.clock.clone(),
@@ -179,8 +179,10 @@ impl ConnectionTask {
             self.take_reply(before, reply)?;
             self.send_all().await?;
         }
+        // What is parked would keep others' requests from being read.
+        let permit = (!Handlers::is_parked(&header)).then_some(frame.permit);
         let reply = self.handlers.handle(&mut self.context, header, body).await;
-        drop(frame.permit);
+        drop(permit);
         self.take_reply(asked, reply)
     }
 

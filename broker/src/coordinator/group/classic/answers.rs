@@ -3,7 +3,7 @@
 use ottla_protocol::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use ottla_protocol::api::join_group::{JoinGroupRequest, JoinGroupResponse};
 use ottla_protocol::api::leave_group::{LeaveGroupRequest, LeaveGroupResponse, LeaveGroupResponseMember};
-use ottla_protocol::api::sync_group::SyncGroupResponse;
+use ottla_protocol::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 
@@ -18,6 +18,12 @@ pub(crate) fn join_refused(member_id: &Str, error: ErrorCode) -> JoinGroupRespon
         member_id: member_id.detached(),
         ..JoinGroupResponse::default()
     }
+}
+
+/// Whether a SyncGroup is refused whatever the group is: from version 5 it has to say which protocol it believes in.
+pub(crate) fn sync_refusal(version: i16, request: &SyncGroupRequest) -> Option<ErrorCode> {
+    let says = request.protocol_type.is_some() && request.protocol_name.is_some();
+    (5 <= version && !says).then_some(ErrorCode::InconsistentGroupProtocol)
 }
 
 pub(crate) fn sync_refused(error: ErrorCode) -> SyncGroupResponse {
