@@ -11,8 +11,6 @@ use ottla_protocol::api::api_versions::{
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 
-use super::unanswered::is_unanswered;
-
 /// The features, each with the level that is in effect; every level down to 0 is supported.
 const FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
 
@@ -27,7 +25,6 @@ pub(super) fn answer(request: &ApiVersionsRequest, version: i16, metadata_index:
     }
     let api_keys = ApiKey::ALL
         .iter()
-        .filter(|key| !is_unanswered(**key))
         .map(|key| ApiVersionsResponseKey {
             api_key: key.code(),
             min_version: key.advertised().first,

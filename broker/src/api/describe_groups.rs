@@ -11,7 +11,7 @@ use super::Handlers;
 use crate::coordinator::group::{GroupAnswer, GroupRequest};
 
 /// Every operation that there is to authorize on a group, as Kafka answers without an authorizer.
-const GROUP_OPERATIONS: i32 = 3400;
+pub(super) const GROUP_OPERATIONS: i32 = 3400;
 
 impl Handlers {
     pub(super) async fn describe_groups(

@@ -9,6 +9,8 @@ mod alter_configs;
 mod api_versions;
 mod caller;
 mod config_changes;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -43,7 +45,6 @@ mod produce;
 mod resource_type;
 mod sync_group;
 mod txn_offset_commit;
-mod unanswered;
 mod write_txn_markers;
 
 use std::net::SocketAddr;
@@ -255,6 +256,15 @@ impl Handlers {
                 })
                 .await
             }
+            ApiKey::ConsumerGroupHeartbeat => {
+                answer_async(&header, body, async |request| {
+                    self.consumer_group_heartbeat(connection, &header, request).await
+                })
+                .await
+            }
+            ApiKey::ConsumerGroupDescribe => {
+                answer_async(&header, body, async |request| self.consumer_group_describe(request).await).await
+            }
             ApiKey::CreateTopics => {
                 answer_async(&header, body, async |request| self.create_topics(request).await).await
             }
@@ -297,7 +307,6 @@ impl Handlers {
             ApiKey::WriteTxnMarkers => {
                 answer_async(&header, body, async |request| self.write_txn_markers(request).await).await
             }
-            unanswered => Err(format!("{} has no handler yet", unanswered.name())),
         };
         answered.unwrap_or_else(Reply::Close)
     }

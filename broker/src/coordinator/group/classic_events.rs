@@ -14,6 +14,7 @@ use super::classic::{
     ClassicAnswer, ClassicEffects, ClassicGroup, ClassicRules, Client, Committer, Join, answers,
     describe_nothing,
 };
+use super::consumer::events::in_turn;
 use super::group::{Group, GroupKind};
 use super::record::GroupRecord;
 use super::request::{Caller, GroupAnswer};
@@ -64,7 +65,7 @@ fn pass_on(turn: &mut Turn<'_>, effects: ClassicEffects) {
 
 impl Group {
     /// Lets the classic group do something that may have effects.
-    fn with_classic(
+    pub(super) fn with_classic(
         turn: &mut Turn<'_>,
         run: impl FnOnce(&mut Turn<'_>, &ClassicRules, &mut ClassicEffects),
     ) {
@@ -87,6 +88,9 @@ impl Group {
         }
         let client = Client { id: caller.client_id, host: caller.client_host };
         let join = Join { version: caller.version, client, id_bytes, request };
+        if join.request.member_id.is_empty() {
+            self.make_room_for_classic(turn);
+        }
         match &mut self.kind {
             GroupKind::Simple if !join.request.member_id.is_empty() => {
                 turn.answer(ticket, GroupAnswer::JoinGroup(answers::join_to_nothing(&join.request)));
@@ -103,7 +107,11 @@ impl Group {
             GroupKind::Classic(group) => Group::with_classic(turn, |turn, rules, effects| {
                 group.on_join(turn.now, rules, ticket, &join, effects);
             }),
-            GroupKind::Consumer(group) => group.on_classic_join(turn, ticket, join),
+            // Whoever names a member of it is too late.
+            GroupKind::Consumer(group) if group.is_empty() => {
+                turn.answer(ticket, GroupAnswer::JoinGroup(answers::join_to_nothing(&join.request)));
+            }
+            GroupKind::Consumer(group) => group.on_classic_join(turn, ticket, &join),
         }
     }
 
@@ -123,7 +131,7 @@ impl Group {
             GroupKind::Classic(group) => Group::with_classic(turn, |turn, rules, effects| {
                 group.on_sync(turn.now, rules, ticket, caller.version, request, effects);
             }),
-            GroupKind::Consumer(group) => group.on_classic_sync(turn, ticket, caller, request),
+            GroupKind::Consumer(group) => group.on_classic_sync(turn, ticket, request),
         }
     }
 
@@ -197,7 +205,7 @@ impl Group {
             GroupKind::Classic(group) => Group::with_classic(turn, |turn, rules, effects| {
                 group.on_time(turn.now, rules, effects);
             }),
-            GroupKind::Consumer(group) => group.on_time(turn),
+            GroupKind::Consumer(group) => in_turn(turn, |ctx| group.on_time(ctx)),
         }
         self.forget_vacant();
     }
@@ -208,7 +216,7 @@ impl Group {
             GroupKind::Classic(group) => Group::with_classic(turn, |turn, rules, effects| {
                 group.on_loaded(turn.now, rules, effects);
             }),
-            GroupKind::Consumer(group) => group.on_loaded(turn),
+            GroupKind::Consumer(group) => in_turn(turn, |ctx| group.on_loaded(ctx)),
         }
     }
 

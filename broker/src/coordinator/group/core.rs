@@ -10,7 +10,7 @@ use ottla_protocol::wire::Str;
 use ottla_runtime::MonotonicTime;
 
 use super::super::core::{Append, Core, Now, ProducerSession, Ticket};
-use super::group::{Group, GroupKind};
+use super::group::Group;
 use super::offsets::{LogOrder, Transactions};
 use super::record::GroupRecord;
 use super::request::{GroupAnswer, GroupRequest};
@@ -89,6 +89,7 @@ impl GroupCore {
         let mut turn = Turn { now: moment.now, world: moment.world, group_id, effects: &mut *moment.effects };
         if let Some(group) = self.groups.get_mut(group_id) {
             let decided = decide(group, &mut turn);
+            group.become_classic_if_due(&mut turn);
             let (is_vacant, deadline) = (group.is_vacant(), group.kind.next_deadline());
             if is_vacant {
                 self.groups.remove(group_id);
@@ -260,16 +261,20 @@ impl Core for GroupCore {
             GroupRequest::ConsumerGroupHeartbeat { caller, request, id_bytes } => {
                 let group_id = request.group_id.clone();
                 self.with_group(moment, &group_id, |group, turn| {
-                    if let GroupKind::Consumer(group) = &mut group.kind {
-                        group.on_heartbeat(turn, ticket, caller, request, id_bytes);
-                    }
+                    group.on_consumer_heartbeat(turn, ticket, &caller, &request, id_bytes);
                 });
             }
             GroupRequest::ListGroups { states, types } => {
                 let groups = self.list(&states, &types);
                 moment.effects.answer(ticket, GroupAnswer::ListGroups(groups));
             }
-            GroupRequest::ConsumerGroupDescribe { .. } => {}
+            GroupRequest::ConsumerGroupDescribe { group_id } => {
+                let row = match self.groups.get(&group_id) {
+                    Some(group) => group.describe_consumer(moment.world, &group_id),
+                    None => Group::default().describe_consumer(moment.world, &group_id),
+                };
+                moment.effects.answer(ticket, GroupAnswer::ConsumerGroupDescribe(row));
+            }
             GroupRequest::OffsetCommit { version, request } => {
                 self.on_offset_commit(moment, ticket, version, &request);
             }
@@ -309,15 +314,6 @@ impl Core for GroupCore {
     fn on_world(&mut self, now: Now, world: &GroupWorld, effects: &mut GroupEffects) {
         let mut moment = Moment { now, world, effects };
         self.follow_topics(&mut moment);
-        let consumers = self.groups.iter().filter(|(_, group)| matches!(group.kind, GroupKind::Consumer(_)));
-        let consumers: Vec<Str> = consumers.map(|(group_id, _)| group_id.clone()).collect();
-        for group_id in consumers {
-            self.with_group(&mut moment, &group_id, |group, turn| {
-                if let GroupKind::Consumer(group) = &mut group.kind {
-                    group.on_world(turn);
-                }
-            });
-        }
     }
 
     fn next_deadline(&self) -> Option<MonotonicTime> {

@@ -7,6 +7,7 @@
 pub(crate) mod classic;
 mod classic_events;
 pub(crate) mod consumer;
+mod consumer_events;
 pub(crate) mod core;
 #[expect(clippy::module_inception, reason = "a group is what this folder is about")]
 pub(crate) mod group;
