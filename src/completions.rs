@@ -1,19 +1,20 @@
 //! Completions: a few lines for each shell, which ask this command what a word may become.
 //!
 //! So every shell offers the same, and what is offered follows from the command line's own declaration: subcommands,
-//! options, an option's values; and topics, if a broker answers at once.
+//! options, an option's values; and names of topics, groups and transactional ids, if a broker answers at once.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Command, CommandFactory as _, ValueEnum};
-use ottla_client::{Client, ClientConfig};
+use ottla_client::admin::{GroupFilter, TransactionFilter};
+use ottla_client::{Client, ClientConfig, Error};
 use ottla_runtime::real;
 
 use crate::output::print;
 use crate::{Arguments, Failure};
 
-/// How long a broker may take to tell its topics to somebody who pressed a key.
+/// How long a broker may take to tell its names to somebody who pressed a key.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What `ottla completions` takes.
@@ -79,9 +80,9 @@ pub(crate) fn run(arguments: CompletionsArguments) -> Result<(), Failure> {
 pub(crate) fn complete(arguments: CompleteArguments) -> Result<(), Failure> {
     let words: Vec<String> = arguments.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut found = candidates(&Arguments::command(), &words);
-    if found.wants_topic {
+    if let Some(kind) = found.wants {
         let prefix = words.last().map_or("", String::as_str);
-        found.words.extend(topics().into_iter().filter(|name| name.starts_with(prefix)));
+        found.words.extend(names(kind).into_iter().filter(|name| name.starts_with(prefix)));
     }
     print(|output| found.words.iter().try_for_each(|word| writeln!(output, "{word}")))
 }
@@ -90,8 +91,16 @@ pub(crate) fn complete(arguments: CompleteArguments) -> Result<(), Failure> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Candidates {
     words: Vec<String>,
-    /// Whether a topic's name may stand there too.
-    wants_topic: bool,
+    /// What else may stand there: a name that only the cluster knows.
+    wants: Option<Named>,
+}
+
+/// What a cluster has names for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Topic,
+    Group,
+    TransactionalId,
 }
 
 /// What the last of `words` may become on the command line of `root`.
@@ -125,7 +134,11 @@ fn candidates(root: &Command, words: &[String]) -> Candidates {
     };
     if let Some(option) = option {
         option.get_possible_values().iter().for_each(|value| offer(value.get_name()));
-        found.wants_topic = option.get_long() == Some("topic");
+        found.wants = match option.get_long() {
+            Some("topic") => Some(Named::Topic),
+            Some("group") => Some(Named::Group),
+            _ => None,
+        };
         return found;
     }
     if last.starts_with('-') {
@@ -140,62 +153,90 @@ fn candidates(root: &Command, words: &[String]) -> Candidates {
     if let Some(positional) = command.get_positionals().nth(positionals) {
         positional.get_possible_values().iter().for_each(|value| offer(value.get_name()));
     }
-    found.wants_topic = matches!(path.as_slice(), ["produce" | "tail"] if positionals == 0)
-        || matches!(path.as_slice(), ["topic", "describe" | "alter"] if positionals == 0)
-        || matches!(path.as_slice(), ["topic", "delete"]);
+    found.wants = match path.as_slice() {
+        ["produce" | "tail"] | ["topic", "describe" | "alter"] if positionals == 0 => Some(Named::Topic),
+        ["topic", "delete"] => Some(Named::Topic),
+        ["group", "describe" | "reset"] if positionals == 0 => Some(Named::Group),
+        ["group", "delete"] => Some(Named::Group),
+        ["txn", "abort"] if positionals == 0 => Some(Named::TransactionalId),
+        ["txn", "describe"] => Some(Named::TransactionalId),
+        _ => None,
+    };
     found
 }
 
-/// The topics that there are, or none if nobody says.
-fn topics() -> Vec<String> {
+/// The names that there are, or none if nobody says.
+fn names(kind: Named) -> Vec<String> {
     let server = std::env::var("OTTLA_BOOTSTRAP_SERVER").unwrap_or_else(|_| "127.0.0.1:9092".to_owned());
     let config = ClientConfig { bootstrap_servers: vec![server], ..ClientConfig::default() };
-    let listed = real::block_on(None, |runtime| async move {
+    let told = real::block_on(None, |runtime| async move {
         let clock = runtime.clock.clone();
+        let told = async { told(&Client::connect(runtime, config).await?, kind).await };
         tokio::select! {
             biased;
-            listed = async { Client::connect(runtime, config).await.ok()?.admin().list_topics().await.ok() } => listed,
+            told = told => told.ok(),
             () = clock.sleep(PATIENCE) => None,
         }
     });
-    listed.ok().flatten().map(|topics| topics.into_keys().collect()).unwrap_or_default()
+    told.ok().flatten().unwrap_or_default()
+}
+
+async fn told(client: &Client, kind: Named) -> Result<Vec<String>, Error> {
+    let admin = client.admin();
+    Ok(match kind {
+        Named::Topic => admin.list_topics().await?.into_keys().collect(),
+        Named::Group => admin.list_groups(&GroupFilter::default()).await?.into_keys().collect(),
+        Named::TransactionalId => {
+            admin.list_transactions(&TransactionFilter::default()).await?.into_keys().collect()
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(line: &str, expected: &[&str], wants_topic: bool) {
+    fn check(line: &str, expected: &[&str], wants: Option<Named>) {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let found = candidates(&Arguments::command(), &words);
         let missing = expected.iter().find(|word| !found.words.iter().any(|it| it == *word));
         assert!(missing.is_none(), "{line}: {:?}", found.words);
-        assert_eq!(found.wants_topic, wants_topic, "{line}");
+        assert_eq!(found.wants, wants, "{line}");
     }
 
     #[test]
     fn words_become_what_the_command_line_takes() {
-        check("", &["serve", "topic", "produce", "tail", "completions"], false);
-        check("to", &["topic"], false);
-        check("topic ", &["create", "list", "describe", "alter", "delete"], false);
-        check("topic alter ", &[], true);
-        check("topic alter t --", &["--partitions", "--config", "--delete-config", "--append"], false);
-        check("config ", &["describe", "set", "delete"], false);
-        check("config set --", &["--topic", "--broker", "--brokers", "--group", "--dry-run"], false);
-        check("config set --topic ", &[], true);
-        check("topic create x --p", &["--partitions"], false);
-        check("topic create --", &["--config", "--bootstrap-server", "--json"], false);
-        check("topic describe ", &[], true);
-        check("topic delete a ", &[], true);
-        check("topic describe a ", &[], false);
-        check("produce ", &[], true);
-        check("produce t --compression ", &["none", "gzip", "snappy", "lz4", "zstd"], false);
-        check("produce t --compression z", &["zstd"], false);
-        check("produce --acks all ", &[], true);
-        check("tail --exit ", &[], true);
-        check("tail t --from ", &[], false);
-        check("completions ", &["bash", "zsh", "fish"], false);
-        check("nothing ", &[], false);
+        check("", &["serve", "topic", "produce", "tail", "completions"], None);
+        check("to", &["topic"], None);
+        check("topic ", &["create", "list", "describe", "alter", "delete"], None);
+        check("topic alter ", &[], Some(Named::Topic));
+        check("topic alter t --", &["--partitions", "--config", "--delete-config", "--append"], None);
+        check("config ", &["describe", "set", "delete"], None);
+        check("config set --", &["--topic", "--broker", "--brokers", "--group", "--dry-run"], None);
+        check("config set --topic ", &[], Some(Named::Topic));
+        check("topic create x --p", &["--partitions"], None);
+        check("topic create --", &["--config", "--bootstrap-server", "--json"], None);
+        check("topic describe ", &[], Some(Named::Topic));
+        check("topic delete a ", &[], Some(Named::Topic));
+        check("topic describe a ", &[], None);
+        check("produce ", &[], Some(Named::Topic));
+        check("produce t --compression ", &["none", "gzip", "snappy", "lz4", "zstd"], None);
+        check("produce t --compression z", &["zstd"], None);
+        check("produce --acks all ", &[], Some(Named::Topic));
+        check("tail --exit ", &[], Some(Named::Topic));
+        check("tail t --from ", &[], None);
+        check("completions ", &["bash", "zsh", "fish"], None);
+        check("group ", &["list", "describe", "reset", "delete"], None);
+        check("group describe ", &[], Some(Named::Group));
+        check("group delete a ", &[], Some(Named::Group));
+        check("group reset g --", &["--to", "--shift", "--topic", "--dry-run"], None);
+        check("group reset g --topic ", &[], Some(Named::Topic));
+        check("group list --state S", &["Stable"], None);
+        check("config set --group ", &[], Some(Named::Group));
+        check("txn ", &["list", "describe", "abort"], None);
+        check("txn abort ", &[], Some(Named::TransactionalId));
+        check("txn list --state Prepare", &["PrepareCommit", "PrepareAbort"], None);
+        check("nothing ", &[], None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod cluster;
 mod completions;
 mod config;
 mod dump;
+mod group;
 mod logging;
 mod moment;
 mod observe;
@@ -21,6 +22,7 @@ mod table;
 mod tail;
 mod text;
 mod topic;
+mod txn;
 
 use std::process::ExitCode;
 
@@ -49,6 +51,10 @@ enum Subcommands {
     Produce(produce::ProduceArguments),
     /// Print the records of a topic, and follow it
     Tail(tail::TailArguments),
+    /// List, describe, reset and delete groups
+    Group(group::GroupArguments),
+    /// List, describe and abort transactions
+    Txn(txn::TxnArguments),
     /// Show what the files of a log hold, and check them
     Dump(dump::DumpArguments),
     /// Measure a broker, and this machine
@@ -92,6 +98,8 @@ fn main() -> ExitCode {
         Subcommands::Config(arguments) => config::run(arguments),
         Subcommands::Produce(arguments) => produce::run(arguments),
         Subcommands::Tail(arguments) => tail::run(arguments),
+        Subcommands::Group(arguments) => group::run(arguments),
+        Subcommands::Txn(arguments) => txn::run(arguments),
         Subcommands::Dump(arguments) => dump::run(arguments),
         Subcommands::Bench(arguments) => bench::run(arguments),
         Subcommands::Completions(arguments) => completions::run(arguments),

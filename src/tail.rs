@@ -4,7 +4,7 @@
 //! costs few system calls, and of a quiet one nobody waits for a record.
 
 mod format;
-mod from;
+pub(crate) mod from;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

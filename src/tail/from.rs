@@ -1,4 +1,4 @@
-//! Where `ottla tail` begins. Pure.
+//! Where `ottla tail` begins, and a group goes on. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::moment::parse_moment;
 
 /// Where to begin in each partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     Beginning,
     End,
     Offset(Offset),
@@ -20,10 +20,10 @@ pub(super) enum From {
 }
 
 /// Reads `beginning`, `end`, an offset, a moment, `-N`, or `-N` with a unit of time.
-pub(super) fn parse_from(text: &str) -> Result<From, String> {
+pub(crate) fn parse_from(text: &str) -> Result<From, String> {
     let from = match text {
-        "beginning" => Some(From::Beginning),
-        "end" => Some(From::End),
+        "beginning" | "earliest" => Some(From::Beginning),
+        "end" | "latest" => Some(From::End),
         _ => match text.strip_prefix('-') {
             Some(back) => parse_back(back),
             None => digits(text).and_then(|offset| i64::try_from(offset).ok()).map(Offset).map(From::Offset),
@@ -60,17 +60,25 @@ fn digits(text: &str) -> Option<u64> {
 
 impl From {
     /// What that means now, in milliseconds since the Unix epoch.
-    pub(super) fn seek_to(self, now: i64) -> SeekTo {
+    pub(crate) fn seek_to(self, now: i64) -> SeekTo {
         match self {
             From::Beginning => SeekTo::Beginning,
             From::End => SeekTo::End,
             From::Offset(offset) => SeekTo::Offset(offset),
-            From::Moment(moment) => SeekTo::Timestamp(moment.max(0)),
+            From::Moment(_) | From::Ago(_) => SeekTo::Timestamp(self.timestamp(now).unwrap_or(0)),
+            From::Last(count) => SeekTo::Last(count),
+        }
+    }
+
+    /// The time that it names, in milliseconds since the Unix epoch.
+    pub(crate) fn timestamp(self, now: i64) -> Option<i64> {
+        match self {
+            From::Moment(moment) => Some(moment.max(0)),
             From::Ago(ago) => {
                 let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-                SeekTo::Timestamp(now.saturating_sub(ago).max(0))
+                Some(now.saturating_sub(ago).max(0))
             }
-            From::Last(count) => SeekTo::Last(count),
+            From::Beginning | From::End | From::Offset(_) | From::Last(_) => None,
         }
     }
 }
@@ -87,6 +95,8 @@ mod tests {
         };
         check("beginning", SeekTo::Beginning);
         check("end", SeekTo::End);
+        check("earliest", SeekTo::Beginning);
+        check("latest", SeekTo::End);
         check("0", SeekTo::Offset(Offset(0)));
         check("42", SeekTo::Offset(Offset(42)));
         check("-5", SeekTo::Last(5));
