@@ -127,8 +127,9 @@ async fn list(client: Client, arguments: ListArguments) -> Result<(), Failure> {
         return print_json(&Value::Array(groups.iter().map(row).collect()));
     }
     if groups.is_empty() {
-        let there_is_none = if filter == GroupFilter::default() { "there are no groups" } else { "none" };
-        note(&format!("{there_is_none}; a group begins with its first member or its first commit"));
+        let is_filtered = filter != GroupFilter::default();
+        let all = "there are no groups; one begins with its first member or its first commit";
+        note(if is_filtered { "there are no such groups" } else { all });
         return Ok(());
     }
     let mut table = Table::new(&["GROUP", "STATE", "TYPE", "PROTOCOL", "COORDINATOR"]);

@@ -160,7 +160,11 @@ async fn list(client: Client, arguments: ListArguments) -> Result<(), Failure> {
     }
     if listed.is_empty() {
         let is_filtered = filter != TransactionFilter::default();
-        note(if is_filtered { "none" } else { "there are no transactional ids" });
+        note(if is_filtered {
+            "there are no such transactional ids"
+        } else {
+            "there are no transactional ids"
+        });
         return Ok(());
     }
     let mut table = Table::new(&["ID", "STATE", "PRODUCER", "COORDINATOR"]);

@@ -11,6 +11,7 @@
 //! ```
 
 mod differences;
+mod groups;
 mod mask;
 mod meant;
 mod node;
@@ -19,27 +20,45 @@ mod record_sets;
 mod recording;
 mod requests;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -96,12 +115,31 @@ const FILES: &[(&str, ApiKey, &[Script])] = &[
     // These have Kafka create its internal topics.
     ("find_coordinator", ApiKey::FindCoordinator, find_coordinator::SCRIPTS),
     ("offset_fetch", ApiKey::OffsetFetch, offset_fetch::SCRIPTS),
+    ("join_group", ApiKey::JoinGroup, join_group::SCRIPTS),
+    ("sync_group", ApiKey::SyncGroup, sync_group::SCRIPTS),
+    ("heartbeat", ApiKey::Heartbeat, heartbeat::SCRIPTS),
+    ("leave_group", ApiKey::LeaveGroup, leave_group::SCRIPTS),
+    ("offset_commit", ApiKey::OffsetCommit, offset_commit::SCRIPTS),
+    ("offset_delete", ApiKey::OffsetDelete, offset_delete::SCRIPTS),
+    ("describe_groups", ApiKey::DescribeGroups, describe_groups::SCRIPTS),
+    ("list_groups", ApiKey::ListGroups, list_groups::SCRIPTS),
+    ("delete_groups", ApiKey::DeleteGroups, delete_groups::SCRIPTS),
+    ("consumer_group_heartbeat", ApiKey::ConsumerGroupHeartbeat, consumer_group_heartbeat::SCRIPTS),
+    ("consumer_group_describe", ApiKey::ConsumerGroupDescribe, consumer_group_describe::SCRIPTS),
+    ("add_partitions_to_txn", ApiKey::AddPartitionsToTxn, add_partitions_to_txn::SCRIPTS),
+    ("add_offsets_to_txn", ApiKey::AddOffsetsToTxn, add_offsets_to_txn::SCRIPTS),
+    ("end_txn", ApiKey::EndTxn, end_txn::SCRIPTS),
+    ("txn_offset_commit", ApiKey::TxnOffsetCommit, txn_offset_commit::SCRIPTS),
+    ("write_txn_markers", ApiKey::WriteTxnMarkers, write_txn_markers::SCRIPTS),
+    ("describe_transactions", ApiKey::DescribeTransactions, describe_transactions::SCRIPTS),
+    ("list_transactions", ApiKey::ListTransactions, list_transactions::SCRIPTS),
 ];
 
 /// What Kafka is told (`ottla_testkit::kafka` has the rest of it), and we are too.
-const PROPERTIES: [(&str, &str); 10] = [
+const PROPERTIES: [(&str, &str); 11] = [
     ("controller.listener.names", "CONTROLLER"),
     ("controller.quorum.bootstrap.servers", "127.0.0.1:1"),
+    ("group.initial.rebalance.delay.ms", "0"),
     ("inter.broker.listener.name", "PLAINTEXT"),
     ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
     ("node.id", "1"),
@@ -158,7 +196,8 @@ fn record_kafkas_answers() {
         Ok(jars) => jars,
         Err(skip) => return skip.say("Apache Kafka"),
     };
-    let kafka = KafkaNode::start(&jars, &[("num.partitions", "2")]);
+    let kafka =
+        KafkaNode::start(&jars, &[("num.partitions", "2"), ("group.initial.rebalance.delay.ms", "0")]);
     warm_up(kafka.address());
     for (number, (file, _, scripts)) in files() {
         let answers = play(kafka.address(), number, scripts);

@@ -31,7 +31,7 @@ const VALUES_OF_ONE_BROKER: [&str; 6] = [
 ];
 
 /// Fields that tell the rows of a list apart.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     "resource_type",
     "resource_name",
     "api_key",
@@ -47,7 +47,19 @@ const KEYS: [&str; 15] = [
     "node_id",
     "broker_id",
     "producer_id",
+    "group_id",
+    "transactional_id",
+    "member_id",
 ];
+
+/// Fields by which a row belongs to a script.
+const OWN_NAMES: [&str; 5] = ["name", "topic", "resource_name", "group_id", "transactional_id"];
+
+/// Bytes that clients of a group leave with it.
+const OPAQUE: [&str; 4] = ["metadata", "assignment", "member_metadata", "member_assignment"];
+
+/// Fields that name members, under ids that a broker may have made up.
+const MEMBERS: [&str; 2] = ["member_id", "leader"];
 
 /// Lists whose order means something.
 const IN_ORDER: [&str; 2] = ["synonyms", "record_errors"];
@@ -66,6 +78,7 @@ pub(crate) struct Mask {
     topic_ids: BTreeMap<TopicId, String>,
     producer_ids: BTreeMap<i64, String>,
     session_ids: BTreeMap<i64, String>,
+    uuids: BTreeMap<String, String>,
     /// Of the answer at hand.
     api: &'static str,
     version: i16,
@@ -81,6 +94,7 @@ impl Mask {
             topic_ids: BTreeMap::new(),
             producer_ids: BTreeMap::new(),
             session_ids: BTreeMap::new(),
+            uuids: BTreeMap::new(),
             api: "",
             version: 0,
             only_own: false,
@@ -101,7 +115,9 @@ impl Mask {
             Tree::Fields(fields) => {
                 fields.iter().for_each(|(_, tree)| self.learn(tree));
                 let name = fields.iter().find_map(|(name, tree)| match tree {
-                    Tree::Text(text) if ["name", "topic"].contains(name) => Some(text.to_string()),
+                    Tree::Text(text) if ["name", "topic", "topic_name"].contains(name) => {
+                        Some(text.to_string())
+                    }
                     _ => None,
                 });
                 let id = fields.iter().find_map(|(_, tree)| match tree {
@@ -130,6 +146,9 @@ impl Mask {
             Tree::Bool(flag) => Node::Leaf(Value::Bool(*flag)),
             Tree::Number(number) => self.number(name, *number),
             Tree::Text(text) => self.text(name, text),
+            Tree::Bytes(bytes) if OPAQUE.contains(&name) => {
+                Node::text(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            }
             Tree::Bytes(bytes) => record_sets::to_node(bytes, self),
             Tree::Id(id) if id.is_some() => {
                 Node::text(self.topic_ids.get(id).map_or("<an id>", String::as_str))
@@ -186,11 +205,27 @@ impl Mask {
         self.producer_ids.get(&id).map_or_else(|| Node::number(id), Node::text)
     }
 
-    fn text(&self, name: &str, text: &str) -> Node {
+    /// A member's id, whose random part is told by its first appearance.
+    fn member(&mut self, text: &str) -> Node {
+        let length = if is_uuid(text.get(text.len().saturating_sub(UUID_CHARS)..).unwrap_or_default()) {
+            UUID_CHARS
+        } else if text.len() == UUID_BASE64_CHARS {
+            UUID_BASE64_CHARS
+        } else {
+            return Node::text(self.own(text));
+        };
+        let (name, uuid) = text.split_at(text.len() - length);
+        let count = self.uuids.len();
+        let label = self.uuids.entry(uuid.to_owned()).or_insert_with(|| format!("<uuid {}>", count + 1));
+        Node::text(format!("{name}{label}"))
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> Node {
         match name {
             _ if text.is_empty() => Node::text(""),
             _ if TEXTS.contains(&name) => Node::text("<text>"),
             "host" if text == self.address.ip().to_string() => Node::text("<host>"),
+            _ if MEMBERS.contains(&name) => self.member(text),
             "cluster_id" => Node::text("<cluster id>"),
             "log_dir" => Node::text("<path>"),
             _ => Node::text(self.own(text)),
@@ -210,12 +245,22 @@ impl Mask {
     fn is_own(&self, row: &Tree) -> bool {
         let Tree::Fields(fields) = row else { return true };
         !fields.iter().any(|(name, tree)| match tree {
-            Tree::Text(text) if ["name", "topic", "resource_name"].contains(name) => {
-                !text.starts_with(&self.prefix)
-            }
+            Tree::Text(text) if OWN_NAMES.contains(name) => !text.starts_with(&self.prefix),
             _ => false,
         })
     }
+}
+
+/// How long a UUID is as text, and in base64 without padding.
+const UUID_CHARS: usize = 36;
+const UUID_BASE64_CHARS: usize = 22;
+
+fn is_uuid(text: &str) -> bool {
+    let is_part = |(place, byte): (usize, u8)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == UUID_CHARS && text.bytes().enumerate().all(is_part)
 }
 
 /// The label of a number that a broker gave; `none` stands for itself.

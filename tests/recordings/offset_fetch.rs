@@ -1,4 +1,4 @@
-//! OffsetFetch, of groups that have committed nothing.
+//! OffsetFetch: what groups have committed, and that they haven't.
 
 use ottla_protocol::api::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::api::offset_fetch::{
@@ -6,10 +6,19 @@ use ottla_protocol::api::offset_fetch::{
 };
 use ottla_protocol::wire::Str;
 
+use crate::groups::{commit, consumer_member};
 use crate::player::{Player, Raw};
 use crate::requests::Topic;
 
-crate::scripts![nothing_committed, all_that_was_committed, many_groups, members, bodies];
+crate::scripts![
+    nothing_committed,
+    all_that_was_committed,
+    many_groups,
+    members,
+    bodies,
+    what_was_committed,
+    members_of_consumer_groups,
+];
 
 type Asked<'a> = &'a [(&'a Topic, &'a [i32])];
 
@@ -113,4 +122,44 @@ fn bodies(play: &mut Player) {
         Raw::of::<OffsetFetchRequest>(1, &null_topics),
     );
     play.raw::<OffsetFetchRequest>("no body", Raw::of::<OffsetFetchRequest>(8, &[]));
+}
+
+fn what_was_committed(play: &mut Player) {
+    let topic = play.topic("t", 3, &[]);
+    let other = play.topic("other", 1, &[]);
+    let name = crate::groups::group(play, "g");
+    let mut request = commit(&name, &topic, &[(0, 7), (1, 0)]);
+    request.topics[0].partitions[0].committed_leader_epoch = 0;
+    request.topics[0].partitions[0].committed_metadata = Some(Str::from("why"));
+    request.topics[0].partitions[1].committed_metadata = None;
+    play.quietly(8, &request);
+    play.quietly(8, &commit(&name, &other, &[(0, 9)]));
+    play.every("each", |version| asked(version, &name, Some(&[(&topic, &[0, 1, 2]), (&other, &[0])])));
+    play.at(2..=10, "all", |version| asked(version, &name, None));
+    play.at(7..=10, "all that is stable", |version| OffsetFetchRequest {
+        require_stable: true,
+        ..asked(version, &name, None)
+    });
+}
+
+fn members_of_consumer_groups(play: &mut Player) {
+    let topic = play.topic("t", 1, &[]);
+    let name = crate::groups::group(play, "g");
+    let member = consumer_member(play, &name, "m-1", &topic, &[0]);
+    for (step, member_id, epoch) in [
+        ("a member", Some("m-1"), member.member_epoch),
+        ("an older epoch", Some("m-1"), member.member_epoch - 1),
+        ("an unknown member", Some("nobody"), member.member_epoch),
+        ("nobody", None, -1),
+    ] {
+        let one = OffsetFetchRequestGroup {
+            member_id: member_id.map(Str::from),
+            member_epoch: epoch,
+            ..group(&name, Some(&[(&topic, &[0])]))
+        };
+        play.at(9..=10, step, |_| OffsetFetchRequest {
+            groups: vec![one.clone()],
+            ..OffsetFetchRequest::default()
+        });
+    }
 }

@@ -72,8 +72,8 @@ enum Came<M> {
 /// The versions of an API that Kafka 4.3.1 serves: ours less those that are there for old clients.
 pub(crate) fn versions_of_kafka(api: &Api) -> std::ops::RangeInclusive<i16> {
     let first = match api.name {
-        "ListOffsets" | "DeleteTopics" | "DescribeConfigs" | "DescribeLogDirs" => 1,
-        "CreateTopics" => 2,
+        "ListOffsets" | "OffsetFetch" | "DeleteTopics" | "DescribeConfigs" | "DescribeLogDirs" => 1,
+        "CreateTopics" | "OffsetCommit" => 2,
         _ => api.served.first,
     };
     first..=api.served.last
@@ -215,6 +215,11 @@ impl Player {
             };
             self.keep::<R::Response>(step, version, &came);
         }
+    }
+
+    /// Lets a moment go by, for what a broker does by itself.
+    pub(crate) fn pause(&self) {
+        let _never = ottla_testkit::wait::try_wait_for::<()>(Duration::from_millis(20), || None);
     }
 
     /// Sends a request that is not answered before others have asked something; [`Player::late`] keeps its answer.
