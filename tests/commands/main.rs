@@ -5,7 +5,9 @@ mod bed;
 
 mod config;
 mod data_set;
+mod group;
 mod mistakes;
 mod produce;
 mod tail;
 mod topic;
+mod txn;

@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use crate::bed::{Bed, Ottla};
 
 /// The client commands, each about a topic `t`.
-const COMMANDS: [&str; 5] = ["topic list", "topic create t", "topic describe t", "produce t", "tail t"];
+const COMMANDS: [&str; 7] =
+    ["topic list", "topic create t", "topic describe t", "produce t", "tail t", "group list", "txn list"];
 
 #[test]
 fn nobody_listens() {
