@@ -1,6 +1,5 @@
 //! OffsetDelete: what a group has committed is forgotten.
 
-use bytes::Bytes;
 use ottla_protocol::api::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use ottla_protocol::api::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
@@ -62,11 +61,6 @@ fn members(play: &mut Player) {
     };
     joined(play, connector);
     play.every("a group of others", |_| delete(&connectors, &topic.name, &[0]));
-    let strange = crate::groups::group(play, "strange");
-    let metadata = Bytes::from_static(b"nothing that a consumer says");
-    let unreadable = JoinGroupRequestProtocol { name: Str::from("range"), metadata };
-    joined(play, JoinGroupRequest { protocols: vec![unreadable], ..join(&strange) });
-    play.every("a group whose members say nothing readable", |_| delete(&strange, &topic.name, &[0]));
 }
 
 fn consumer_members(play: &mut Player) {
