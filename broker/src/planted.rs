@@ -18,3 +18,12 @@ pub const LOG_START_ANSWERED_EARLY: bool = cfg!(planted_log_start_answered_early
 
 /// A duplicate is answered at once, though its original may not be safe yet.
 pub const DUPLICATE_ANSWERED_EARLY: bool = cfg!(planted_duplicate_answered_early);
+
+/// A group's coordinator answers (a commit, a join) before what it has written is safe.
+pub const COMMIT_ANSWERED_EARLY: bool = cfg!(planted_commit_answered_early);
+
+/// The transaction coordinator answers EndTxn, and sends markers, before the outcome that it has written is safe.
+pub const END_ANSWERED_EARLY: bool = cfg!(planted_end_answered_early);
+
+/// A transaction whose outcome is written but whose markers are not is left alone after a restart.
+pub const MARKERS_FORGOTTEN: bool = cfg!(planted_markers_forgotten);

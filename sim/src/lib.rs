@@ -10,7 +10,8 @@
 //! | `scenario`       | draws what a seed means                                           |
 //! | `run`            | lives and ends of the broker, faults, the final read              |
 //! | `live`           | the same clients and checks against a broker outside              |
-//! | `workload`       | producers, readers, the one who creates topics, the one who looks |
+//! | `workload`       | producers, readers, the one who creates topics, the one who looks; |
+//! |                  | members of groups, transactional producers, writers of keys       |
 //! | `client`         | a small Kafka client on the network seam                          |
 //! | `history`        | what was asked and answered                                       |
 //! | `checker`        | one file for each property                                        |
@@ -31,5 +32,5 @@ mod workload;
 
 pub use broker_machine::{BrokerMachine, Running};
 pub use live::Live;
-pub use run::{Verdict, run_crash_point, run_seed};
-pub use scenario::{AtOperation, Policy};
+pub use run::{Verdict, run_coordinated_crash_point, run_crash_point, run_seed, run_work};
+pub use scenario::{AtOperation, Policy, ShortWork, Work};

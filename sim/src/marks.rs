@@ -17,6 +17,11 @@ macro_rules! marks {
             /// All of them.
             pub const ALL: &[Mark] = &[$(Mark::$mark,)*];
 
+            /// Whether it is about coordinators and compaction, rather than about logs.
+            pub fn is_coordinated(self) -> bool {
+                Mark::CommitAcknowledged <= self
+            }
+
             /// What happened, in words.
             pub const fn text(self) -> &'static str {
                 match self {
@@ -96,6 +101,43 @@ marks! {
     TailCut = "recovery cut a torn tail",
     /// A reader's offset had been removed.
     OffsetOutOfRange = "a reader's offset was out of range",
+    // From here on: coordinators and compaction.
+    /// A commit was acknowledged.
+    CommitAcknowledged = "offsets were committed",
+    /// A member of a classic group took its part.
+    GenerationJoined = "a member joined a generation",
+    /// The broker changed a member's assignment.
+    AssignmentChanged = "an assignment changed",
+    /// A member left its group.
+    MemberLeft = "a member left",
+    /// A member went away without a word.
+    MemberDied = "a member died without a word",
+    /// The broker no longer knew a member.
+    MemberFenced = "a member was fenced",
+    /// A member committed in a generation that was over.
+    ZombieCommit = "a commit came from a generation that was over",
+    /// A transaction was committed.
+    TransactionCommitted = "a transaction was committed",
+    /// A transaction was aborted.
+    TransactionAborted = "a transaction was aborted on request",
+    /// A producer went away with a transaction open.
+    TransactionAbandoned = "a transaction was abandoned",
+    /// A transactional id was taken over while its transaction was open or ending.
+    TakenOverWhileOpen = "an id was taken over while its transaction was open",
+    /// An instance went on after another had taken over.
+    ZombieWokeUp = "a zombie woke up",
+    /// A producer was refused as fenced.
+    ProducerFenced = "a producer was fenced",
+    /// EndTxn was repeated while the transaction was ending.
+    EndRepeated = "the end of a transaction was repeated",
+    /// Readers were told of aborted transactions.
+    AbortedListed = "aborted transactions were listed",
+    /// Records with keys were acknowledged.
+    KeysWritten = "records with keys were written",
+    /// A log had gaps.
+    Compacted = "a log was compacted",
+    /// A topic with transactions was deleted.
+    TransactionalTopicDeleted = "a topic with transactions was deleted",
 }
 
 /// How often each happened. Cheap to clone.

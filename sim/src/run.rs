@@ -13,8 +13,11 @@ use crate::broker_machine::{BrokerMachine, Running};
 use crate::checker::{self, Violation};
 use crate::history::{Acks, BootEnd, Ending, History, TopicPartition};
 use crate::marks::Mark;
-use crate::scenario::{AtOperation, Fault, LifePlan, Policy, Scenario};
-use crate::workload::{Phase, World, audit, create_topics, start_clients};
+use crate::scenario::{AtOperation, CoordinationPlan, Fault, LifePlan, Policy, Scenario, ShortWork, Work};
+use crate::workload::{
+    Phase, World, audit, create_coordinated_topics, create_topics, look_at_all, settle, start_clients,
+    start_coordinated_clients,
+};
 
 /// How long a broker may take to start, to fail after a failed sync, or to stop, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,9 +67,22 @@ impl Verdict {
     }
 }
 
-/// Runs a seed.
+/// Runs a seed about logs.
 pub fn run_seed(seed: u64, policy: Policy) -> Verdict {
     run(seed, |rng| Scenario::draw(rng, policy))
+}
+
+/// Runs a seed about whatever is wanted.
+pub fn run_work(work: Work, seed: u64, policy: Policy) -> Verdict {
+    match work {
+        Work::Logs => run_seed(seed, policy),
+        Work::Coordinators => run(seed, |rng| Scenario::draw_coordinated(rng, policy)),
+    }
+}
+
+/// Like [`run_crash_point`], about coordinators or compaction.
+pub fn run_coordinated_crash_point(work: ShortWork, seed: u64, ending: Ending, at: AtOperation) -> Verdict {
+    run(seed, |_rng| Scenario::short_coordinated(work, ending, at))
 }
 
 /// Runs a short scenario whose first two lives end at the same operation of the disk.
@@ -131,14 +147,23 @@ struct Driver<'a> {
 impl Driver<'_> {
     async fn run(mut self, scenario: &Scenario) -> Result<(), String> {
         let first = self.start();
-        create_topics(&self.world, scenario, &mut self.rng).await;
-        let clients = start_clients(&self.world, scenario, &mut self.rng);
+        let clients = match &scenario.coordination {
+            None => {
+                create_topics(&self.world, scenario, &mut self.rng).await;
+                start_clients(&self.world, scenario, &mut self.rng)
+            }
+            Some(plan) => {
+                self.world.history.lock().coordinators_under_os = plan.under_os;
+                create_coordinated_topics(&self.world, plan, &mut self.rng).await;
+                start_coordinated_clients(&self.world, plan, &mut self.rng)
+            }
+        };
         let mut running = first;
         for life in &scenario.lives {
             self.live(running, life).await?;
             running = self.start();
         }
-        self.finish(running, clients).await
+        self.finish(running, clients, scenario.coordination.as_ref()).await
     }
 
     /// Starts the next life of the broker.
@@ -445,7 +470,12 @@ impl Driver<'_> {
     }
 
     /// Ends all faults and lets everything come to rest, then looks at all there is.
-    async fn finish(&mut self, mut running: Running, clients: Vec<TaskHandle>) -> Result<(), String> {
+    async fn finish(
+        &mut self,
+        mut running: Running,
+        clients: Vec<TaskHandle>,
+        plan: Option<&CoordinationPlan>,
+    ) -> Result<(), String> {
         self.note("faults are over".to_owned());
         let machine = self.broker.machine().clone();
         self.wait_for_start(&mut running).await?;
@@ -466,7 +496,7 @@ impl Driver<'_> {
             }
         }
         self.clock.sleep(Duration::from_secs(1)).await;
-        self.audit_all(true).await?;
+        self.look(plan).await?;
         self.look_at_files();
         let stopped = tokio::select! {
             biased;
@@ -479,9 +509,25 @@ impl Driver<'_> {
         let mut running = self.start();
         self.wait_for_start(&mut running).await?;
         self.clock.sleep(Duration::from_millis(500)).await;
-        self.audit_all(true).await?;
+        self.look(plan).await?;
         self.world.phase.set(Phase::Over);
         Ok(())
+    }
+
+    /// Looks at all there is, once everything has come to rest.
+    async fn look(&mut self, plan: Option<&CoordinationPlan>) -> Result<(), String> {
+        let Some(plan) = plan else { return self.audit_all(true).await };
+        let world = Arc::clone(&self.world);
+        let groups = plan.all_groups();
+        let look = async {
+            settle(&world, &mut self.rng).await?;
+            look_at_all(&world, &groups, &mut self.rng).await
+        };
+        tokio::select! {
+            biased;
+            looked = look => looked,
+            () = self.clock.sleep(PATIENCE) => Err("the final look takes too long".to_owned()),
+        }
     }
 
     async fn wait_for_start(&self, running: &mut Running) -> Result<(), String> {

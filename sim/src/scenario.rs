@@ -1,5 +1,7 @@
 //! What a seed decides before a run begins: topics, clients, faults and how each life of the broker ends.
 
+mod coordination;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -7,6 +9,9 @@ use std::time::Duration;
 use ottla_runtime::Rng;
 
 use crate::history::{Acks, Ending, TopicPlan};
+
+pub use coordination::ShortWork;
+pub(crate) use coordination::{CoordinationPlan, churned_topic};
 
 /// Which flush policy topics have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +116,8 @@ pub(crate) struct Scenario {
     pub(crate) pause_max: Duration,
     pub(crate) readers: u32,
     pub(crate) lives: Vec<LifePlan>,
+    /// Instead of all the topics and clients above: what a run about coordinators and compaction has.
+    pub(crate) coordination: Option<CoordinationPlan>,
 }
 
 impl Scenario {
@@ -140,6 +147,7 @@ impl Scenario {
             pause_max: Duration::from_millis(if at.from.is_zero() { 4 } else { 100 }),
             readers: 1,
             lives: [end, end, calm].map(|end| LifePlan { faults: Vec::new(), end }).to_vec(),
+            coordination: None,
         }
     }
 
@@ -198,6 +206,7 @@ impl Scenario {
             pause_max: Duration::from_millis(15 + rng.below(60)),
             readers: 1 + u32::try_from(rng.below(3)).expect("small"),
             lives: LifePlan::several(life_count, rng),
+            coordination: None,
         }
     }
 }
@@ -215,6 +224,36 @@ fn topic(name: &str, partitions: i32, batch_bytes: Range<u64>, configs: &[(&str,
     let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let plan = TopicPlan { name: name.to_owned(), partition_count: partitions, configs: configs.collect() };
     PlannedTopic { plan, batch_bytes }
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Logs: idempotent producers, readers, rolls, retention, topics that come and go.
+    Logs,
+    /// Groups, transactions and compacted topics.
+    Coordinators,
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Work::Logs => "logs",
+            Work::Coordinators => "coordinators",
+        })
+    }
+}
+
+impl std::str::FromStr for Work {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Work, String> {
+        match text {
+            "logs" => Ok(Work::Logs),
+            "coordinators" => Ok(Work::Coordinators),
+            other => Err(format!("{other:?} is no work: logs or coordinators")),
+        }
+    }
 }
 
 impl LifePlan {

@@ -91,6 +91,7 @@ impl<K: Kind> Coordinator<K> {
         let spawner = shared.parts.spawner.clone();
         let following = spawner.spawn("coordinators", async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = follower.run() => {}
             }

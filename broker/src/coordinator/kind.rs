@@ -16,6 +16,9 @@ pub(crate) trait Kind: Send + Sync + 'static {
     /// The internal topic that it keeps its state in.
     const TOPIC: &'static str;
 
+    /// Whether it answers before what it has written is safe: a planted bug, and otherwise never.
+    const ANSWERS_EARLY: bool;
+
     /// How its records are compressed.
     fn compression(&self) -> Compression {
         Compression::NONE

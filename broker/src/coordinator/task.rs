@@ -248,6 +248,9 @@ impl<K: Kind> Task<K> {
             }
             return;
         }
+        if K::ANSWERS_EARLY {
+            self.release(std::mem::take(&mut releases));
+        }
         let (pending, slots) = PendingProduce::new(batches.len(), ());
         for (batch, slot) in batches.into_iter().zip(slots) {
             let partition = Arc::clone(&self.parts.partition);

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use ottla_sim::campaign::Campaign;
-use ottla_sim::{Policy, run_seed};
+use ottla_sim::{Policy, Work, run_work};
 
-const USAGE: &str =
-    "hunt [--seeds A..B | --seed N] [--policy group|os|mixed] [--trace] [--log] [--keep-going] [--quiet]";
+const USAGE: &str = "hunt [--work logs|coordinators] [--seeds A..B | --seed N] [--policy group|os|mixed] [--trace] \
+     [--log] [--keep-going] [--quiet]";
 
 struct Arguments {
+    work: Work,
     seeds: Range<u64>,
     policy: Policy,
     trace: bool,
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let mut campaign = Campaign::default();
     let count = arguments.seeds.end - arguments.seeds.start;
     for seed in arguments.seeds {
-        let verdict = run_seed(seed, arguments.policy);
+        let verdict = run_work(arguments.work, seed, arguments.policy);
         campaign.add(&verdict);
         if arguments.trace {
             print!("{}", ottla_sim::checker::whole(&verdict.history));
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
         if !verdict.is_good() {
             println!("{}", verdict.report());
             println!(
-                "after {} seeds; again: hunt --seed {seed} --policy {}",
-                campaign.seeds, arguments.policy
+                "after {} seeds; again: hunt --work {} --seed {seed} --policy {}",
+                campaign.seeds, arguments.work, arguments.policy
             );
             if !arguments.keep_going {
                 return ExitCode::from(1);
@@ -49,7 +50,10 @@ fn main() -> ExitCode {
         }
     }
     print!("{}", campaign.report());
-    let never = campaign.never();
+    let never = match arguments.work {
+        Work::Logs => campaign.never(),
+        Work::Coordinators => campaign.never_coordinated(),
+    };
     if count >= 200 && arguments.policy == Policy::Mixed && !never.is_empty() {
         println!("never happened: {never:?}");
         return ExitCode::from(1);
@@ -58,8 +62,14 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut arguments =
-        Arguments { seeds: 0..1000, policy: Policy::Mixed, trace: false, keep_going: false, quiet: false };
+    let mut arguments = Arguments {
+        work: Work::Logs,
+        seeds: 0..1000,
+        policy: Policy::Mixed,
+        trace: false,
+        keep_going: false,
+        quiet: false,
+    };
     let mut given = std::env::args().skip(1);
     while let Some(flag) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{flag} needs a value"));
@@ -74,6 +84,7 @@ fn arguments() -> Result<Arguments, String> {
                 let seed = number(&value()?)?;
                 arguments.seeds = seed..seed + 1;
             }
+            "--work" => arguments.work = value()?.parse()?,
             "--policy" => arguments.policy = value()?.parse()?,
             "--trace" => arguments.trace = true,
             "--log" => {

@@ -22,8 +22,6 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
             let Some(index) = of_value.get(&value).copied() else { continue };
             let transaction = &history.transactions[index];
             let gone = eras.of_boot(read.boot) == eras.last() && finals.sees(read.of, value) == Some(false);
-            // A compacted log drops what is overwritten.
-            let gone = gone && !history.keyed.iter().any(|keyed| keyed.to == read.of);
             let fault = match asked_for_commit(transaction) {
                 None => Some(("aborted-read", "and was not to be committed")),
                 Some(at) if read.completed < at => {

@@ -18,7 +18,7 @@
 //! | `commits`             | lost-commit, commit-regression, uncommitted-commit, zombie-commit, ...   |
 //! | `holders`             | held-twice, two-leaders                                                  |
 //! | `convergence`         | group-not-converged                                                      |
-//! | `outcomes`            | torn-transaction, two-outcomes, lost-transaction, aborted-read, ...      |
+//! | `outcomes`            | torn-transaction, two-outcomes, lost-transaction, zombie-end, ...        |
 //! | `committed_reads`     | precommitted-read, aborted-read, vanished-read                           |
 //! | `stable_offsets`      | stuck-stable-offset, stable-offset-regression, stable-offset-too-far     |
 //! | `exactly_once`        | input-twice, input-lost                                                  |
@@ -41,6 +41,7 @@ mod gaps;
 mod high_watermark;
 mod holders;
 mod leader_epochs;
+mod lines;
 mod lost_writes;
 mod order;
 mod outcomes;
@@ -55,7 +56,6 @@ use std::fmt;
 
 use crate::history::{History, Moment, TopicPartition};
 
-#[expect(unused_imports, reason = "the run that waits for it follows")]
 pub(crate) use convergence::converged;
 use timeline::Timeline;
 

@@ -26,7 +26,7 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
         let sends = sends.get(&index).map_or(&[][..], Vec::as_slice);
         if let Some((anomaly, text, of)) = fault_of(&finals, transaction, sends) {
             let text = format!("{}: {text}", describe(index, transaction));
-            found.push(Violation { anomaly, text, of: Some(of), moments: moments_of(transaction) });
+            found.push(Violation { anomaly, text, of, moments: moments_of(transaction) });
         }
     }
     check_places(history, &eras, &finals, found);
@@ -34,6 +34,8 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
 
 /// What is in the logs at the end of the run.
 pub(super) struct Finals<'a> {
+    /// Of these partitions nothing is told: compaction takes what is overwritten.
+    compacted: BTreeSet<TopicPartition>,
     committed: BTreeMap<TopicPartition, BTreeSet<ValueId>>,
     all: BTreeMap<TopicPartition, &'a LogRead>,
     places: BTreeMap<TopicPartition, BTreeMap<ValueId, Vec<(i64, &'a LoggedBatch)>>>,
@@ -41,7 +43,9 @@ pub(super) struct Finals<'a> {
 
 impl<'a> Finals<'a> {
     pub(super) fn of(history: &'a History) -> Finals<'a> {
-        let mut finals = Finals { committed: BTreeMap::new(), all: BTreeMap::new(), places: BTreeMap::new() };
+        let compacted: BTreeSet<_> = history.keyed.iter().map(|keyed| keyed.to).collect();
+        let mut finals =
+            Finals { compacted, committed: BTreeMap::new(), all: BTreeMap::new(), places: BTreeMap::new() };
         for read in history.log_reads.iter().filter(|read| read.settled) {
             match read.isolation {
                 Isolation::ReadCommitted => {
@@ -64,8 +68,11 @@ impl<'a> Finals<'a> {
         finals
     }
 
-    /// Whether readers of committed records see this value; none where the partition is gone.
+    /// Whether readers of committed records see this value; none where the partition is gone or compacted.
     pub(super) fn sees(&self, of: TopicPartition, value: ValueId) -> Option<bool> {
+        if self.compacted.contains(&of) {
+            return None;
+        }
         self.committed.get(&of).map(|values| values.contains(&value))
     }
 
@@ -97,7 +104,7 @@ fn fault_of(
     finals: &Finals<'_>,
     transaction: &Transaction,
     sends: &[&TransactionalSend],
-) -> Option<(&'static str, String, TopicPartition)> {
+) -> Option<(&'static str, String, Option<TopicPartition>)> {
     let acknowledged = sends.iter().filter(|send| send.base_offset.is_some());
     let promised: Vec<_> = acknowledged.flat_map(|send| values_of(send)).collect();
     let all: Vec<_> = sends.iter().flat_map(|send| values_of(send)).collect();
@@ -107,16 +114,19 @@ fn fault_of(
         TransactionEnd::Ended { commits, .. } | TransactionEnd::Unknown { commits, .. } => commits,
         TransactionEnd::Never => false,
     };
+    if transaction.is_zombie && may_commit {
+        return Some(("zombie-end", "its commit was answered, after its id was taken over".to_owned(), None));
+    }
     if let Some((of, value)) = seen.filter(|_| !may_commit || transaction.is_zombie) {
-        return Some(("aborted-read", format!("{value} can be read as committed"), *of));
+        return Some(("aborted-read", format!("{value} can be read as committed"), Some(*of)));
     }
     let committed = matches!(transaction.end, TransactionEnd::Ended { commits: true, .. });
     if let Some((of, value)) = missing.filter(|_| committed && !transaction.is_zombie) {
-        return Some(("lost-transaction", format!("{value} can't be read as committed"), *of));
+        return Some(("lost-transaction", format!("{value} can't be read as committed"), Some(*of)));
     }
     if let Some(((_, seen), (of, missing))) = seen.zip(missing) {
         let text = format!("{seen} can be read as committed, and {missing} can't");
-        return Some(("torn-transaction", text, *of));
+        return Some(("torn-transaction", text, Some(*of)));
     }
     let marks: BTreeMap<bool, _> = all
         .iter()
@@ -124,7 +134,7 @@ fn fault_of(
         .collect();
     if let (Some((of, committed)), Some((_, aborted))) = (marks.get(&true), marks.get(&false)) {
         let text = format!("{committed} is marked as committed, {aborted} as aborted");
-        return Some(("two-outcomes", text, *of));
+        return Some(("two-outcomes", text, Some(*of)));
     }
     None
 }
@@ -133,7 +143,8 @@ fn fault_of(
 fn check_places(history: &History, eras: &Eras, finals: &Finals<'_>, found: &mut Vec<Violation>) {
     for send in &history.transactional_sends {
         let transaction = &history.transactions[send.transaction];
-        let Some(places) = finals.places.get(&send.to) else { continue };
+        let places = finals.places.get(&send.to).filter(|_| !finals.compacted.contains(&send.to));
+        let Some(places) = places else { continue };
         if eras.of_moment(transaction.invoked) != eras.last() {
             continue;
         }

@@ -262,6 +262,7 @@ pub(crate) fn lines_of(history: &History, about: &dyn Fn(TopicPartition) -> bool
     for refused in history.sequences_refused.iter().filter(|refused| about(refused.at_partition)) {
         lines.push((refused.at, format!("sequence refused: {refused:?}")));
     }
+    lines.extend(super::lines::lines_of(history, about));
     lines.sort_by_key(|(at, _)| *at);
     lines
 }

@@ -68,49 +68,63 @@ impl Admin {
     }
 
     async fn delete(&mut self, name: &str, id: TopicId) {
-        note(&self.world, name, TopicEvent::Deleting);
         if let Some(topic) = self.world.topics.lock().get_mut(&id) {
             topic.live = false;
         }
-        let mut asked = 0;
-        loop {
-            let Some(client) = self.world.connect(&mut self.rng).await else { return };
-            asked += 1;
-            let code = match client.delete_topic(id).await {
-                Ok(code) => ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError),
-                Err(error) => {
-                    report(&self.world, error);
-                    continue;
-                }
-            };
-            match code {
-                ErrorCode::None => break,
-                // An attempt before this one may have done it.
-                ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition if asked > 1 => break,
-                code if code.is_retriable() && code != ErrorCode::UnknownTopicId => {
-                    self.world.pause(Duration::from_millis(50)).await;
-                }
-                code => {
-                    let text = format!("deleting {name} ({id}) got error {code}");
-                    self.world.history.lock().unexpected(None, text);
-                    break;
-                }
+        if delete_topic(&self.world, name, id, &mut self.rng).await {
+            self.world.marks.hit(Mark::TopicDeleted);
+        }
+    }
+}
+
+/// Deletes a topic, asking until it is gone. False if the run is over before.
+pub(super) async fn delete_topic(world: &World, name: &str, id: TopicId, rng: &mut Rng) -> bool {
+    note(world, name, TopicEvent::Deleting);
+    let mut asked = 0;
+    loop {
+        let Some(client) = world.connect(rng).await else { return false };
+        asked += 1;
+        let code = match client.delete_topic(id).await {
+            Ok(code) => ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError),
+            Err(error) => {
+                report(world, error);
+                continue;
+            }
+        };
+        match code {
+            ErrorCode::None => break,
+            // An attempt before this one may have done it.
+            ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition if asked > 1 => break,
+            code if code.is_retriable() && code != ErrorCode::UnknownTopicId => {
+                world.pause(Duration::from_millis(50)).await;
+            }
+            code => {
+                let text = format!("deleting {name} ({id}) got error {code}");
+                world.history.lock().unexpected(None, text);
+                break;
             }
         }
-        self.world.marks.hit(Mark::TopicDeleted);
-        note(&self.world, name, TopicEvent::Deleted);
     }
+    note(world, name, TopicEvent::Deleted);
+    true
 }
 
 /// Creates a topic, asking until it is there; nothing if the run is over before.
 pub(crate) async fn create_topic(world: &World, topic: Topic, rng: &mut Rng) -> Option<TopicId> {
-    let name = topic.plan.name.clone();
+    let id = request_topic(world, &topic.plan, rng).await?;
+    world.topics.lock().insert(id, topic);
+    Some(id)
+}
+
+/// Has a topic created, asking until it is there; nothing if the run is over before.
+pub(super) async fn request_topic(world: &World, plan: &TopicPlan, rng: &mut Rng) -> Option<TopicId> {
+    let name = plan.name.clone();
     note(world, &name, TopicEvent::Creating);
     let mut asked = 0;
     let id = loop {
         let client = world.connect(rng).await?;
         asked += 1;
-        let (code, id) = match client.create_topic(&topic.plan).await {
+        let (code, id) = match client.create_topic(plan).await {
             Ok((code, id)) => (ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError), id),
             Err(error) => {
                 report(world, error);
@@ -134,9 +148,7 @@ pub(crate) async fn create_topic(world: &World, topic: Topic, rng: &mut Rng) -> 
     let mut history = world.history.lock();
     let at = history.tick();
     history.topic_events.push((at, name, TopicEvent::Created { id }));
-    history.topics.insert(id, topic.plan.clone());
-    drop(history);
-    world.topics.lock().insert(id, topic);
+    history.topics.insert(id, plan.clone());
     Some(id)
 }
 

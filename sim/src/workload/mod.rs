@@ -4,6 +4,7 @@
 
 mod admin;
 mod auditor;
+mod coordinated;
 mod crew;
 mod observer;
 mod producer;
@@ -24,8 +25,12 @@ use crate::client::Client;
 use crate::history::{Boot, Recorder, TopicPartition, TopicPlan};
 use crate::marks::Marks;
 
-use admin::{Admin, create_topic};
+use admin::{Admin, create_topic, delete_topic, request_topic};
 pub(crate) use auditor::audit;
+use coordinated::Coordination;
+pub(crate) use coordinated::{
+    Use, create_coordinated_topics, look_at_all, settle, start_coordinated_clients,
+};
 pub(crate) use crew::{create_topics, start_clients};
 use observer::observe;
 use producer::{Producer, ProducerPlan};
@@ -75,6 +80,8 @@ pub(crate) struct World {
     /// While it is shut, nobody writes records.
     pub(crate) gate: Signal<bool>,
     pub(crate) phase: Signal<Phase>,
+    /// What the clients of runs about coordinators share.
+    pub(crate) coordination: Coordination,
     boot: AtomicU64,
     producers: AtomicU32,
 }
@@ -89,6 +96,7 @@ impl World {
             topics: Mutex::default(),
             gate: Signal::new(true),
             phase: Signal::new(Phase::Running),
+            coordination: Coordination::default(),
             boot: AtomicU64::new(0),
             producers: AtomicU32::new(0),
         }

@@ -26,6 +26,7 @@ impl Kind for GroupCoordinator {
     type Core = GroupCore;
 
     const TOPIC: &'static str = "__consumer_offsets";
+    const ANSWERS_EARLY: bool = crate::planted::COMMIT_ANSWERED_EARLY;
 
     fn compression(&self) -> Compression {
         let codec = u8::try_from(self.config.offsets_topic_codec).ok().and_then(Codec::from_id);

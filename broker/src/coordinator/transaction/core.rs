@@ -258,7 +258,7 @@ impl Core for TransactionCore {
             .filter(|(_, transaction)| transaction.value.state.is_ending())
             .map(|(id, _)| id.clone())
             .collect();
-        for transactional_id in ending {
+        for transactional_id in ending.into_iter().filter(|_| !crate::planted::MARKERS_FORGOTTEN) {
             self.send_markers(now, &transactional_id, effects);
         }
     }

@@ -44,6 +44,7 @@ impl Kind for TransactionCoordinator {
     type Core = TransactionCore;
 
     const TOPIC: &'static str = "__transaction_state";
+    const ANSWERS_EARLY: bool = crate::planted::END_ANSWERED_EARLY;
 
     fn new_core(&self) -> TransactionCore {
         TransactionCore::default()
