@@ -4,7 +4,7 @@ use ottla_protocol::api::consumer_group_describe::ConsumerGroupDescribeRequest;
 use ottla_protocol::api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use ottla_protocol::wire::Str;
 
-use crate::groups::{consumer, consumer_member, group, member};
+use crate::groups::{consumer, consumer_member, group, member, settled};
 use crate::player::Player;
 
 crate::scripts![groups, what_is_not_there];
@@ -31,12 +31,10 @@ fn groups(play: &mut Player) {
     let request = ConsumerGroupHeartbeatRequest {
         instance_id: Some(Str::from("i")),
         rack_id: Some(Str::from("r")),
-        ..consumer(&group, "m-2", &[])
+        ..consumer(&group, "m-2", &[&topic])
     };
-    play.quietly(1, &request);
-    play.until(1, "a static member with a rack, and nothing to read", &asked(&[&group]), |response| {
-        response.groups[0].group_state == "Stable"
-    });
+    settled(play, request, 2);
+    play.every("a static member with a rack", |_| asked(&[&group]));
 }
 
 fn what_is_not_there(play: &mut Player) {

@@ -177,7 +177,7 @@ pub(crate) fn consumer(
     }
 }
 
-/// The only member of a consumer group, with all partitions of the topic: its epoch.
+/// The only member of a consumer group, with all partitions of the topic: its next heartbeat.
 pub(crate) fn consumer_member(
     play: &mut Player,
     group: &Str,
@@ -185,29 +185,35 @@ pub(crate) fn consumer_member(
     topic: &Topic,
     partitions: &[i32],
 ) -> ConsumerGroupHeartbeatRequest {
-    let mut request = consumer(group, member_id, &[topic]);
+    settled(play, consumer(group, member_id, &[topic]), partitions.len())
+}
+
+/// Joins and sends heartbeats until it has so many partitions, and says that it has them.
+pub(crate) fn settled(
+    play: &mut Player,
+    mut request: ConsumerGroupHeartbeatRequest,
+    partition_count: usize,
+) -> ConsumerGroupHeartbeatRequest {
     for _ in 0..400 {
         let answer = play.quietly(1, &request);
         assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
         request.member_epoch = answer.member_epoch;
-        let owned: Vec<ConsumerGroupHeartbeatRequestTopicPartitions> = answer
-            .assignment
-            .into_iter()
-            .flat_map(|assignment| assignment.topic_partitions)
+        let assigned = answer.assignment.into_iter().flat_map(|assignment| assignment.topic_partitions);
+        let owned: Vec<_> = assigned
             .map(|topic| ConsumerGroupHeartbeatRequestTopicPartitions {
                 topic_id: topic.topic_id,
                 partitions: topic.partitions,
             })
             .collect();
         let count: usize = owned.iter().map(|topic| topic.partitions.len()).sum();
-        if count == partitions.len() {
+        if count == partition_count {
             request.topic_partitions = Some(owned);
             play.quietly(1, &request);
             return request;
         }
         play.pause();
     }
-    panic!("{group}: {member_id} gets its partitions");
+    panic!("{}: {} gets its partitions", request.group_id, request.member_id);
 }
 
 /// A producer with a transactional id.

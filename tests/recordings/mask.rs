@@ -158,6 +158,13 @@ impl Mask {
                 let is_shown = |row: &&Tree| !self.only_own || self.is_own(row);
                 let shown: Vec<&Tree> = rows.iter().filter(is_shown).collect();
                 let mut rows: Vec<Node> = shown.into_iter().map(|row| self.node(name, row)).collect();
+                if name == "partitions" {
+                    // The numbers of partitions, where they are no rows.
+                    rows.sort_by_key(|row| match row {
+                        Node::Leaf(Value::Number(number)) => number.as_i64(),
+                        _ => None,
+                    });
+                }
                 if !IN_ORDER.contains(&name) && !IN_ORDER_BY_API.contains(&(self.api, name)) {
                     rows.sort_by_cached_key(key_of);
                 }
