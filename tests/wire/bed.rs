@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ottla_protocol::api::create_topics::{
     CreateTopicsRequest, CreateTopicsRequestConfig, CreateTopicsRequestTopic,
 };
+use ottla_protocol::api::delete_topics::DeleteTopicsRequest;
 use ottla_protocol::api::fetch::{
     FetchRequest, FetchRequestPartition, FetchRequestTopic, FetchResponse, FetchResponsePartition,
 };
@@ -176,6 +177,16 @@ pub(crate) fn create_topic(
     let response = client.request(7, &request);
     let row = &response.topics[0];
     assert_eq!(row.error_code, 0, "{name} is created: {:?}", row.error_message);
+}
+
+pub(crate) fn delete_topic(client: &mut WireClient, name: &Str) {
+    let request = DeleteTopicsRequest {
+        topic_names: vec![name.clone()],
+        timeout_ms: 30_000,
+        ..DeleteTopicsRequest::default()
+    };
+    let response = client.request(5, &request);
+    assert_eq!(response.responses[0].error_code, 0, "{name} is deleted");
 }
 
 /// Metadata of these topics, without creating any.

@@ -1,4 +1,4 @@
-//! InitProducerId: an id that nobody has had, for producers that are only idempotent.
+//! InitProducerId: an id that nobody has had for producers that are only idempotent, and who holds a transactional id.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{Bed, command, is_peer, producer_id};
 use crate::check::Checks;
+use crate::transactional::Producer;
 
 fn ask(client: &mut WireClient, version: i16, request: InitProducerIdRequest) -> (i16, i64, i16) {
     let response = client.request(version, &request);
@@ -63,21 +64,61 @@ fn half_a_producer_and_an_empty_transactional_id_are_refused() {
 }
 
 #[test]
-fn a_transactional_id_is_refused_for_good() {
-    // There are no transactions yet, and a client would ask again for ever if it were told anything temporary.
-    if is_peer() {
-        return;
-    }
+fn a_transactional_id_has_one_producer_at_a_time() {
     let bed = Bed::shared();
-    let mut client = bed.client();
+    let mut checks = Checks::new();
     for version in 0..=5 {
-        let request = InitProducerIdRequest {
-            transactional_id: Some(Str::from("t")),
-            transaction_timeout_ms: 60_000,
-            ..InitProducerIdRequest::default()
-        };
-        assert_eq!(ask(&mut client, version, request), (53, -1, -1), "v{version}");
+        let mut producer = Producer::new(&bed);
+        checks.same(format!("v{version}"), producer.init(version), (0, 1));
+        checks.same(format!("v{version}, again"), producer.init(version), (0, 2));
+        let mut held = Producer::new(&bed);
+        for timeout in [0, -1, 900_001, i32::MAX] {
+            let request = InitProducerIdRequest { transaction_timeout_ms: timeout, ..held.init_request() };
+            let response = held.client.request(version, &request);
+            checks.same(format!("v{version} {timeout}"), response.error_code, 50);
+        }
     }
+}
+
+#[test]
+fn a_producer_that_says_what_it_has_is_held_against_it() {
+    let bed = Bed::shared();
+    let mut checks = Checks::new();
+    for version in [3, 4, 5] {
+        let fenced = if version < 4 { 47 } else { 90 };
+        let mut producer = Producer::new(&bed);
+        let id = producer.id;
+        let mut same =
+            |name: &str, found, expected| checks.same(format!("v{version} {name}"), found, expected);
+        same("its session", producer.init_from(version, id, 0), (0, 1));
+        same("the same again", producer.init_from(version, id, 0), (0, 1));
+        same("the next", producer.init_from(version, id, 1), (0, 2));
+        same("an older one", producer.init_from(version, id, 0), (fenced, 0));
+        same("a newer one", producer.init_from(version, id, 7), (fenced, 0));
+        same("another's", producer.init_from(version, id + 100_000, 2), (fenced, 0));
+        same("nothing", producer.init(version), (0, 3));
+        same("what was taken over", producer.init_from(version, id, 2), (fenced, 0));
+    }
+}
+
+#[test]
+fn an_open_transaction_is_aborted_before_its_id_is_given() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    for version in [0, 3, 5] {
+        let mut producer = Producer::new(&bed);
+        assert_eq!(producer.add(3, &[(&topic, 0)]), [0]);
+        assert_eq!(producer.init(version), (51, 0), "v{version}");
+        producer.wait_for_state("CompleteAbort");
+        assert_eq!(producer.described().producer_epoch, producer.epoch + 1);
+        assert_eq!(producer.init(version), (0, 2), "v{version}: the second epoch");
+    }
+    // Whoever names the producer id may do so, whatever its epoch.
+    let mut producer = Producer::new(&bed);
+    assert_eq!(producer.add(3, &[(&topic, 0)]), [0]);
+    assert_eq!(producer.init_from(5, producer.id + 100_000, 0), (90, 0));
+    assert_eq!(producer.init_from(5, producer.id, 7), (51, 0));
+    producer.wait_for_state("CompleteAbort");
 }
 
 #[test]

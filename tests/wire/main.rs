@@ -14,7 +14,10 @@
 mod bed;
 mod check;
 mod group_members;
+mod transactional;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod connections;
@@ -29,6 +32,8 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
@@ -42,6 +47,7 @@ mod join_group;
 mod leave_group;
 mod list_config_resources;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod observe;
 mod offset_fetch;
