@@ -3,7 +3,7 @@
 use ottla_protocol::api::end_txn::EndTxnRequest;
 
 use crate::bed::Bed;
-use crate::check::Checks;
+use crate::check::{Checks, kafka, ours};
 use crate::transactional::Producer;
 
 /// Where a transaction is when it is asked to end.
@@ -115,6 +115,18 @@ fn whoever_does_not_hold_the_id_is_refused() {
             checks.same(format!("v{version} {name}"), producer.end_with(version, &request).0, expected);
         }
     }
+}
+
+#[test]
+fn what_no_end_of_version_5_has_bumped_is_no_repetition() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut producer = producer(&bed, Before::Empty, 5);
+    assert_eq!(producer.add(3, &[(&topic, 0)]), [0]);
+    assert_eq!(producer.end(4, true), (0, 0));
+    producer.wait_for_state("CompleteCommit");
+    let request = EndTxnRequest { producer_epoch: producer.epoch - 1, ..producer.end_request(true) };
+    assert_eq!(producer.end_with(5, &request).0, ours(90, kafka(0)));
 }
 
 #[test]

@@ -103,6 +103,11 @@ metrics! {
     PRODUCER_IDS = Counter "ottla_producer_ids_allocated_total" [], "Producer ids given to producers";
     PRODUCER_ID_BLOCKS = Counter "ottla_producer_id_blocks_total" [], "Blocks of producer ids taken from the metadata log";
 
+    // Transactions.
+    TRANSACTIONS_ENDED = Counter "ottla_transactions_ended_total" ["outcome"], "Transactions whose outcome (commit, abort) is decided and kept, and whose markers have begun to be written; once more after a restart in between";
+    TRANSACTIONS_ENDING = Gauge "ottla_transactions_ending" [], "Transactions of which some partition still lacks its marker";
+    TRANSACTION_MARKERS = Counter "ottla_transaction_markers_total" ["result"], "Markers of transactions, by what became of them: written, dropped (the topic is gone, or knows a newer epoch), or failed, to be tried again";
+
     // The process, under the names that Prometheus's own libraries use.
     BUILD = Gauge "ottla_build_info" ["version"], "1; the label says which version runs";
     PROCESS_START = Gauge "process_start_time_seconds" [], "When the process started, in seconds since 1970";

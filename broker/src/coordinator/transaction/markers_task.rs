@@ -27,6 +27,8 @@ use crate::coordinator::group::{GroupAnswer, GroupCoordinator, GroupRequest};
 use crate::coordinator::handle::Coordinator;
 use crate::coordinator::kind::Kind as _;
 use crate::log::marker::TransactionMarker;
+use crate::metrics::GaugeShare;
+use crate::metrics::table::{TRANSACTION_MARKERS, TRANSACTIONS_ENDED, TRANSACTIONS_ENDING};
 use crate::replication::{Partitions, Shards};
 
 /// The pause before a marker is written again, twice as long each time.
@@ -60,6 +62,7 @@ pub(crate) struct MarkersTask {
     jobs: FuturesUnordered<BoxFuture<'static, ()>>,
     parts: MarkerParts,
     stop: CancellationToken,
+    ending: GaugeShare,
 }
 
 impl MarkersTask {
@@ -74,6 +77,7 @@ impl MarkersTask {
             jobs: FuturesUnordered::new(),
             parts,
             stop,
+            ending: GaugeShare::new(TRANSACTIONS_ENDING.gauge(&[])),
         }
     }
 
@@ -86,9 +90,11 @@ impl MarkersTask {
                 wanted = self.wanted.recv() => {
                     let Some(MarkerWanted { partition, effect }) = wanted else { return };
                     if let Some(ended) = self.under_way.on_effect(partition, effect) {
+                        TRANSACTIONS_ENDED.count(&[if ended.is_commit { "commit" } else { "abort" }], 1);
                         let job = Job { partition, ended, parts: self.parts.clone() };
                         self.jobs.push(Box::pin(job.run()));
                     }
+                    self.ending.set_count(self.under_way.count() as u64);
                 }
                 Some(()) = self.jobs.next(), if !self.jobs.is_empty() => {}
             }
@@ -114,14 +120,19 @@ impl Job {
         let mut tries = 0;
         loop {
             let error = match self.write(to).await {
-                Ok(()) => return,
+                Ok(()) => {
+                    TRANSACTION_MARKERS.count(&["written"], 1);
+                    return;
+                }
                 Err(error) => error,
             };
             if self.is_gone(to) || after(error) == AfterError::Dropped {
                 let EndedTransaction { transactional_id, .. } = &self.ended;
+                TRANSACTION_MARKERS.count(&["dropped"], 1);
                 debug!(%transactional_id, partition = ?to, %error, "a partition needs no marker any more");
                 return;
             }
+            TRANSACTION_MARKERS.count(&["failed"], 1);
             tries += 1;
             if tries % TRIES_PER_WARNING == 0 {
                 let EndedTransaction { transactional_id, .. } = &self.ended;
