@@ -12,6 +12,7 @@ use ottla_protocol::types::Offset;
 use super::disk_state::{Trouble, trouble_of};
 use super::ends::{EndPlace, PublishedEnds};
 use super::leader_epochs::LeaderEpochs;
+use super::partition_log::Replacement;
 use super::segment_indexes::IndexedBatch;
 use super::segment_names::FileKind;
 use super::transaction_index::AbortedTransaction;
@@ -120,6 +121,11 @@ pub enum LogEffect {
         /// The segment.
         base: Offset,
     },
+    /// Put a compacted segment, whose files lie ready, in the place of others. Answered by
+    /// [`LogEvent::SegmentsReplaced`], or [`LogEvent::NotReplaced`] if nothing has changed.
+    ReplaceSegments(Replacement),
+    /// Let readers find the new segment.
+    ShowReplaced(Replacement),
     /// Let readers see these ends.
     Publish(PublishedEnds),
 }
@@ -186,6 +192,10 @@ pub enum LogEvent {
         /// The segment.
         base: Offset,
     },
+    /// The compacted segment is in place, durably.
+    SegmentsReplaced(Box<Replacement>),
+    /// The compacted segment could not be put in place, and the others are as they were.
+    NotReplaced,
     /// What somebody found out about an older segment, for retention.
     Summary(SegmentSummary),
     /// An operation failed. The log takes no more appends until it is opened anew.

@@ -19,9 +19,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
 use super::checkpoint_files::encode_partition_metadata;
+use super::compaction::{Installed, install};
 use super::effect::{LogEffect, LogEvent, NewNames, StorageFailure};
 use super::flusher::FileKey;
 use super::index_writer::IndexWriter;
+use super::partition_log::Replacement;
 use super::preallocation::PreallocationBudget;
 use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
@@ -84,6 +86,20 @@ pub struct UnderWay {
     held: mpsc::Sender<Infallible>,
 }
 
+/// Somebody else works in an open log's directory: the log is not put to rest, nor its directory moved, before this is
+/// dropped.
+pub struct LogHold {
+    _under_way: UnderWay,
+    is_ending: Arc<AtomicBool>,
+}
+
+impl LogHold {
+    /// Whether somebody waits for this to be dropped.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+}
+
 /// The files of one log that is open.
 pub struct LogFiles {
     context: LogContext,
@@ -101,6 +117,8 @@ pub struct LogFiles {
     first_name_durable: Arc<AtomicBool>,
     /// Everything under way holds a clone.
     under_way: UnderWay,
+    /// Whether somebody waits for all that to end.
+    is_ending: Arc<AtomicBool>,
     all_done: mpsc::Receiver<Infallible>,
 }
 
@@ -139,8 +157,24 @@ impl LogFiles {
             directory_made,
             first_name_durable,
             under_way,
+            is_ending: Arc::default(),
             all_done,
         }
+    }
+
+    /// Where the files lie.
+    pub fn directory(&self) -> &Arc<Path> {
+        &self.directory
+    }
+
+    /// Lets somebody else work in the directory.
+    pub fn hold(&self) -> LogHold {
+        LogHold { _under_way: self.under_way.clone(), is_ending: Arc::clone(&self.is_ending) }
+    }
+
+    /// Whether somebody else works in the directory.
+    pub fn is_held(&self) -> bool {
+        1 < Arc::strong_count(&self.is_ending)
     }
 
     /// Whether nothing of what was carried out is under way any more.
@@ -152,7 +186,8 @@ impl LogFiles {
     /// recovered before: a producer snapshot, say, that is put in place late would speak of batches that are not in the
     /// log. Nor may its directory be moved: the sync of a directory that is gone would fail the data directory.
     pub async fn finished(self) {
-        let LogFiles { under_way, mut all_done, .. } = self;
+        let LogFiles { under_way, is_ending, mut all_done, .. } = self;
+        is_ending.store(true, Ordering::Release);
         drop(under_way);
         // It ends when the last clone is dropped; nothing is ever received.
         let _ended = all_done.recv().await;
@@ -206,6 +241,8 @@ impl LogFiles {
                 });
             }
             LogEffect::RetireSegment { base } => self.retire(base, sink),
+            LogEffect::ReplaceSegments(replacement) => self.replace(replacement, sink),
+            LogEffect::ShowReplaced(replacement) => self.show_replaced(&replacement),
             LogEffect::RemoveRetired { base } => self.remove_retired(base),
             LogEffect::Publish(ends) => self.published.publish_ends(ends),
             LogEffect::PublishEpochs(epochs) => self.published.publish_epochs(epochs),
@@ -396,6 +433,26 @@ impl LogFiles {
         });
     }
 
+    fn replace(&self, replacement: Replacement, sink: &EventSink) {
+        self.run_for("replace segments", sink, async move |disk, directory| {
+            match install(&disk, &directory, &replacement.swap, replacement.gaps).await? {
+                Installed::Yes => Ok(LogEvent::SegmentsReplaced(Box::new(replacement))),
+                Installed::No(failure) => {
+                    warn!(directory = %directory.display(), %failure, "a compacted segment can't be put in place");
+                    Ok(LogEvent::NotReplaced)
+                }
+            }
+        });
+    }
+
+    fn show_replaced(&mut self, replacement: &Replacement) {
+        let Replacement { swap, summary, gaps, .. } = replacement;
+        let segment = Segment::existing(Arc::clone(&self.directory), summary.base);
+        let segment = Arc::new(if swap.has_aborted { segment.with_aborted() } else { segment });
+        self.published.publish_view(self.published.view().replaced(&swap.replaced, segment, *gaps));
+        self.writable.retain(|writable| !swap.replaced.contains(&writable.segment.base()));
+    }
+
     fn remove_retired(&self, base: Offset) {
         let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
         let token = self.under_way.clone();
@@ -424,6 +481,17 @@ impl LogFiles {
     ) where
         F: Future<Output = Result<(), StorageFailure>> + Send + 'static,
     {
+        self.run_for(name, sink, |disk, directory| {
+            let steps = steps(disk, directory);
+            async move { steps.await.map(|()| event) }
+        });
+    }
+
+    /// The same; the steps say which event.
+    fn run_for<F>(&self, name: &'static str, sink: &EventSink, steps: impl FnOnce(DiskRef, Arc<Path>) -> F)
+    where
+        F: Future<Output = Result<LogEvent, StorageFailure>> + Send + 'static,
+    {
         let (sink, token) = (Arc::clone(sink), self.under_way.clone());
         let made = Arc::clone(&self.directory_made);
         let steps = steps(Arc::clone(&self.context.disk), Arc::clone(&self.directory));
@@ -435,7 +503,7 @@ impl LogFiles {
                 Err(_closed) => Err(StorageFailure::new(name, &io::ErrorKind::NotFound.into())),
             };
             sink(match result {
-                Ok(()) => event,
+                Ok(event) => event,
                 Err(failure) => LogEvent::Failed(failure),
             });
             drop(token);
@@ -503,7 +571,7 @@ async fn make_directory(disk: &DiskRef, directory: &Path, metadata: Bytes) -> Re
 }
 
 /// Writes a file whole: to a temporary name, synced, and renamed. Its name is durable once the directory is synced.
-pub(super) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> Result<(), StorageFailure> {
+pub(crate) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> Result<(), StorageFailure> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(TEMPORARY_SUFFIX);
     let temporary = PathBuf::from(temporary);
@@ -519,7 +587,7 @@ pub(super) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> R
 }
 
 /// Makes the names in a directory durable.
-pub(super) async fn sync_directory(disk: &DiskRef, directory: &Path) -> Result<(), StorageFailure> {
+pub(crate) async fn sync_directory(disk: &DiskRef, directory: &Path) -> Result<(), StorageFailure> {
     let synced = disk.sync_directory_wait(directory).await;
     synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", directory.display()), &error))
 }

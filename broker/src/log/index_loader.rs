@@ -50,7 +50,7 @@ pub(super) async fn load(
         }
         None => rebuilt(disk, segment, bytes).await?,
     };
-    segment.set_loaded(loaded);
+    segment.set_loaded_first(loaded);
     Ok(())
 }
 

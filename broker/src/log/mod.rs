@@ -1,15 +1,18 @@
 //! The log: what a partition keeps on disk, and the decisions about it.
 //!
-//! Decisions: `batch_validation`, `checkpoint_files`, `clean_shutdown`, `clock_watch`, `disk_state`, `durability`,
-//! `effect`, `ends`, `flusher`, `frames`, `gaps`, `leader_epochs`, `marker`, `offset_index`, `partition_log`,
-//! `producer_snapshot`, `producer_state`, `retention`, `rolling`, `safe_ends`, `segment_indexes`, `segment_names`,
-//! `sleeping`, `time_index`, `transaction_index`, `unstable`, `verification`, `verified`, `verify`, `write_queue`. The others carry them out, or read for those who ask.
+//! Decisions: `batch_validation`, `checkpoint_files`, `clean_shutdown`, `clock_watch`, `compaction/filter`,
+//! `compaction/key_hash`, `compaction/key_map`, `compaction/pace`, `compaction/range`, `compaction/swap`,
+//! `compaction/transactions`, `disk_state`, `durability`, `effect`, `ends`, `flusher`, `frames`, `gaps`, `leader_epochs`,
+//! `marker`, `offset_index`, `partition_log`, `producer_snapshot`, `producer_state`, `retention`, `rolling`, `safe_ends`,
+//! `segment_indexes`, `segment_names`, `sleeping`, `time_index`, `transaction_index`, `unstable`, `verification`,
+//! `verified`, `verify`, `write_queue`. The others carry them out, or read for those who ask.
 
 mod aborted;
 pub mod batch_validation;
 pub mod checkpoint_files;
 pub mod clean_shutdown;
 pub mod clock_watch;
+pub mod compaction;
 pub mod disk_state;
 mod durability;
 pub mod effect;

@@ -11,6 +11,7 @@
 
 mod active;
 mod lazy_marks;
+mod replacing;
 mod rest;
 mod retiring;
 mod space;
@@ -28,6 +29,8 @@ use ottla_runtime::MonotonicTime;
 
 use self::active::Active;
 use self::lazy_marks::LazyMarks;
+use self::replacing::Replacing;
+pub use self::replacing::{NotReplaced, Replacement};
 use self::rest::Preparing;
 pub use self::retiring::DeleteRecordsError;
 use self::retiring::Retiring;
@@ -171,6 +174,7 @@ pub struct PartitionLog {
     epochs: LeaderEpochs,
     preparing: Preparing,
     retiring: Retiring,
+    replacing: Replacing,
     failure: Option<StorageFailure>,
     damage: Option<EndPlace>,
     publish: bool,
@@ -218,6 +222,7 @@ impl PartitionLog {
             epochs,
             preparing,
             retiring: Retiring::default(),
+            replacing: Replacing::default(),
             failure: None,
             damage: log.damage.as_deref().copied(),
             publish: true,
@@ -385,6 +390,8 @@ impl PartitionLog {
                 let delay = Duration::from_millis(self.config.file_delete_delay_ms);
                 self.retiring.on_retired(base, now.after(delay));
             }
+            LogEvent::SegmentsReplaced(replacement) => self.on_replaced(*replacement),
+            LogEvent::NotReplaced => self.on_not_replaced(),
             LogEvent::Summary(summary) => self.note_summary(summary),
             LogEvent::Failed(failure) => self.fail(failure),
             LogEvent::Bug(task) => panic!("a task of the log has panicked: {task}"),
@@ -437,6 +444,7 @@ impl PartitionLog {
         }
         if self.failure.is_none() {
             self.retire_next(effects);
+            self.replace_next(effects);
             self.write_next(effects);
         }
     }

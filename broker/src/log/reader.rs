@@ -216,7 +216,8 @@ impl<'a> Reading<'a> {
             }
             _ => bounded,
         };
-        let is_whole = behind.is_some() && bound.base != segment.base();
+        // A bound at the segment's end may speak of its place before compaction.
+        let is_whole = behind.is_some_and(|next| bound.base != segment.base() || next <= bound.offset);
         let end = if is_whole { written } else { bounded };
         let loaded = index_loader::load(&log.disk, segment, written.position, written.next_offset).await;
         loaded.map_err(|error| io_error(log, "read the indexes", error))?;

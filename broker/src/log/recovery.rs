@@ -99,9 +99,12 @@ pub async fn recover(
     place: &LogPlace,
     safe: Option<&PartitionEnds>,
 ) -> Result<Recovered, RecoverError> {
-    let Some(listing) = Listing::read(disk, &place.directory).await? else {
+    let Some(mut listing) = Listing::read(disk, &place.directory).await? else {
         return Ok(Recovered::without_segments(place, safe, Vec::new()));
     };
+    if directory::finish_swap(disk, &place.directory, &listing).await? {
+        listing = Listing::read(disk, &place.directory).await?.unwrap_or_default();
+    }
     let unknown_files = listing.unknown.clone();
     let gaps = gaps(disk, &place.directory, &listing).await?;
     let segments = listing.segments.clone();

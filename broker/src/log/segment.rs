@@ -249,6 +249,14 @@ impl Segment {
         }
     }
 
+    /// The same, unless somebody else has set them meanwhile: compaction may have put other files in their place since.
+    pub(super) fn set_loaded_first(&self, loaded: LoadedIndexes) {
+        let mut indexes = self.indexes.write();
+        if matches!(*indexes, Indexes::Unloaded) {
+            *indexes = Indexes::Loaded(loaded);
+        }
+    }
+
     pub(super) fn indexes_are_loaded(&self) -> bool {
         !matches!(*self.indexes.read(), Indexes::Unloaded)
     }

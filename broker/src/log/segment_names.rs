@@ -13,6 +13,8 @@ pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 pub const PARTITION_METADATA: &str = "partition.metadata";
 /// Where a partition's log may lack offsets, in its directory; see `gaps.rs`.
 pub const GAPS: &str = "ottla-gaps";
+/// Which segments are being replaced by a compacted one, in a partition's directory; see `compaction/swap.rs`.
+pub const SWAP: &str = "ottla-swap";
 /// Kafka's checkpoint of flushed ends, in the data directory.
 pub const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
 /// Kafka's checkpoint of log start offsets, in the data directory.

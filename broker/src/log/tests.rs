@@ -1,5 +1,7 @@
 //! The log as a whole, on the simulated disk.
 
+mod compaction;
+mod compaction_crashes;
 mod crash_points;
 mod damage;
 mod gaps;

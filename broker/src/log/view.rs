@@ -64,6 +64,15 @@ impl LogView {
         LogView { segments, ..*self }
     }
 
+    /// With one segment in the place of others, and these gaps.
+    pub(super) fn replaced(&self, gone: &[Offset], segment: Arc<Segment>, gaps: Gaps) -> LogView {
+        let kept = self.segments.iter().filter(|known| !gone.contains(&known.base())).cloned();
+        let mut segments: Vec<Arc<Segment>> = kept.collect();
+        let place = segments.partition_point(|known| known.base() < segment.base());
+        segments.insert(place, segment);
+        LogView { segments, gaps }
+    }
+
     pub(super) fn without(&self, base: Offset) -> LogView {
         let segments = self.segments.iter().filter(|segment| segment.base() != base).cloned().collect();
         LogView { segments, ..*self }

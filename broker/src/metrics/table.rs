@@ -64,6 +64,13 @@ metrics! {
     SHARD_TURNS = Counter "ottla_shard_turns_total" [], "Turns of the shards; each takes in all that has come";
     SHARD_AGE = Gauge "ottla_shard_oldest_turn_seconds" [], "How long ago the shard that has gone longest without one last took a turn; each takes one a second at least";
 
+    // Compaction.
+    COMPACTION_RUNS = Counter "ottla_compaction_runs_total" ["outcome"], "Compactions of a log, by how they ended: done, partial (the memory for keys was too small, and the rest follows), given_up (the log was closed or removed) or failed";
+    COMPACTION_READ_BYTES = Counter "ottla_compaction_read_bytes_total" [], "Bytes of logs that compaction has read";
+    COMPACTION_WRITTEN_BYTES = Counter "ottla_compaction_written_bytes_total" [], "Bytes of logs that compaction has written";
+    COMPACTION_RECORDS = Counter "ottla_compaction_records_total" ["outcome"], "Records that compaction has kept or removed; those of batches that it did not have to look into are not among them";
+    COMPACTION_UNFIT = Gauge "ottla_compaction_unfit_partitions" [], "Partitions whose last compaction failed; it is tried again later";
+
     // Group commit.
     FLUSH_ROUNDS = Counter "ottla_flush_rounds_total" [], "Group commits: rounds of syncs";
     FLUSH_SYNCS = Counter "ottla_flush_syncs_total" ["kind"], "Syncs in these rounds, of files and of directories";

@@ -5,13 +5,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
 use ottla_runtime::{Clock, FileRef, Runtime, Spawner};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::partition::Partition;
@@ -25,6 +25,7 @@ use crate::log::recovery::RecoverError;
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::safe_ends_task::SafeEndNotes;
 use crate::log::segment_names::partition_directory;
+use crate::log::view::PublishedLog;
 use crate::metrics::ReadMetrics;
 use crate::metrics::table::{DISK_FAILED, DISK_FULL};
 
@@ -45,7 +46,9 @@ pub(super) struct DataDirectory {
     clock: Clock,
     spawner: Spawner,
     reserve: Mutex<Option<FileRef>>,
-    weak: std::sync::Weak<DataDirectory>,
+    /// Logs that somebody still reads though they have been closed.
+    held: Mutex<Vec<(PartitionKey, Weak<PublishedLog>)>>,
+    weak: Weak<DataDirectory>,
 }
 
 impl DataDirectory {
@@ -57,7 +60,7 @@ impl DataDirectory {
         safe_ends: SafeEndNotes,
     ) -> Arc<DataDirectory> {
         let (health, first) = DiskHealth::start(reserve_bytes);
-        let directory = Arc::new_cyclic(|weak: &std::sync::Weak<DataDirectory>| {
+        let directory = Arc::new_cyclic(|weak: &Weak<DataDirectory>| {
             let on_sync_failure = weak.clone();
             let (disk, clock) = (Arc::clone(&runtime.disk), runtime.clock.clone());
             let group_commit = GroupCommit::new(disk, clock, move |failure| {
@@ -82,6 +85,7 @@ impl DataDirectory {
                 clock: runtime.clock.clone(),
                 spawner: runtime.spawner.clone(),
                 reserve: Mutex::new(None),
+                held: Mutex::default(),
                 weak: weak.clone(),
             }
         });
@@ -143,6 +147,26 @@ impl DataDirectory {
     /// Notes what has become durable, for the checkpoint that recovery begins from.
     pub(super) fn note_safe_end(&self, partition: &Partition, ends: PartitionEnds) {
         self.safe_ends.note(key_of(partition), ends);
+    }
+
+    /// A log is closed, and somebody may go on to read it: it opens files by their names, so what is under these names
+    /// must stay as long as that.
+    pub(super) fn note_held(&self, partition: &Partition, log: &Arc<PublishedLog>) {
+        let log = Arc::downgrade(log);
+        let mut held = self.held.lock();
+        held.retain(|(_, log)| 0 < log.strong_count());
+        held.push((key_of(partition), log));
+    }
+
+    /// Whether somebody still reads the partition's log as it was before it was last opened.
+    pub(super) fn is_held(&self, partition: &Partition) -> bool {
+        let key = key_of(partition);
+        self.held.lock().iter().any(|(held, log)| *held == key && 0 < log.strong_count())
+    }
+
+    /// Completes when all that was noted of safe ends is durable; an error if it never will be.
+    pub(super) fn safe_ends_durable(&self) -> oneshot::Receiver<()> {
+        self.safe_ends.durable()
     }
 
     /// A partition is gone.

@@ -1,11 +1,13 @@
 //! Partitions and who owns their logs. Each log belongs to one shard; handlers hold partitions and ask shards.
 //!
-//! Decisions: `ack_queue`, `back_off`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
-//! its partitions), `partitions_task`, `scrub_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
+//! Decisions: `ack_queue`, `back_off`, `compaction_rounds`, `open_logs`, `turned_away`, `retention_round`. Effects: `shard_task` (with `replica`, one of
+//! its partitions), `partitions_task`, `scrub_task`, `compaction_task`, `data_directory`, `loading`; `replicas` starts and stops them all.
 //! Shared with readers: `partition`, `subscription`, `registry`, `pending_produce`, `producer_expiration`, `progress`, `signs`.
 
 mod ack_queue;
 mod back_off;
+mod compaction_rounds;
+mod compaction_task;
 mod data_directory;
 mod loading;
 mod mailbox;

@@ -22,19 +22,13 @@ use super::partition::{Partition, PartitionState, ShardPlace, Topic};
 use super::producer_expiration::ProducerExpiration;
 use super::registry::{Partitions, TopicEntry, Topics};
 use super::shards::{ShardRequest, Shards};
-use crate::config::{LogConfig, TopicConfig};
+use crate::config::{CompactionConfig, LogConfig, TopicConfig};
 use crate::controller::{
     ConfigResource, ImageFollower, MetadataImage, TopicChange, TopicImage, broker_layers,
 };
 use crate::log::safe_ends::{PartitionEnds, PartitionKey};
 use crate::log::segment_names::{deleted_directory, partition_directory};
 use crate::log::sleeping::SleepingLog;
-
-fn warn_of_compaction(topic: &str, config: &TopicConfig) {
-    if config.cleanup_policy.compact {
-        warn!(topic, "cleanup.policy=compact: keys are required, but nothing is compacted yet");
-    }
-}
 
 /// Renames that are under way together when a topic is deleted: its successor of the same name waits for them.
 const RENAMES_AT_ONCE: usize = 32;
@@ -56,6 +50,8 @@ pub(super) struct PartitionsTask {
     /// What this broker's file and flags say.
     pub(super) static_values: BTreeMap<String, String>,
     pub(super) producer_expiration: Arc<ProducerExpiration>,
+    /// `log.cleaner.*`.
+    pub(super) compaction: Arc<ArcSwap<CompactionConfig>>,
     pub(super) spawner: Spawner,
     /// What each shard's next partition is called in it.
     pub(super) next_slots: Vec<u32>,
@@ -138,6 +134,8 @@ impl PartitionsTask {
         let log = LogConfig::default().with_dynamic(&layers);
         self.defaults = Arc::new(log.topic_defaults);
         self.producer_expiration.set_ms(log.producer_id_expiration_ms);
+        let compaction = self.compaction.load().with_dynamic(&layers);
+        self.compaction.store(Arc::new(compaction));
         info!("configs of brokers have changed and are in effect");
     }
 
@@ -159,7 +157,6 @@ impl PartitionsTask {
         logs: &mut FoundLogs,
     ) -> TopicEntry {
         let config = self.config_of(image, topic.name());
-        warn_of_compaction(topic.name(), &config);
         let shared = Arc::new(Topic {
             id: topic.id(),
             name: Arc::from(&**topic.name()),
@@ -261,7 +258,6 @@ impl PartitionsTask {
         if before == config {
             return;
         }
-        warn_of_compaction(entry.name(), &config);
         for partition in entry.partitions() {
             let request =
                 ShardRequest::Configure { partition: Arc::clone(partition), config: Arc::clone(&config) };

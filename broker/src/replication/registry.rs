@@ -78,6 +78,10 @@ impl Topics {
         self.by_id.values()
     }
 
+    pub(super) fn by_name(&self, name: &str) -> Option<&Arc<TopicEntry>> {
+        self.by_name.get(name)
+    }
+
     pub(super) fn by_id(&self, id: TopicId) -> Option<&Arc<TopicEntry>> {
         self.by_id.get(&id)
     }

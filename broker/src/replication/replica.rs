@@ -20,12 +20,15 @@ use super::pending_produce::{ProduceFailure, ProduceOutcome};
 use super::shards::Append;
 use super::turned_away::TurnedAway;
 use crate::config::TimestampType;
+use crate::log::compaction::CompactionStart;
 use crate::log::effect::{LogEffect, LogEvent};
 use crate::log::ends::EndPlace;
 use crate::log::files::{DurableMark, EventSink, LogFiles};
 use crate::log::flusher::FileKey;
 use crate::log::open::OpenLog;
-use crate::log::partition_log::{AppendError, AppendOutcome, DeleteRecordsError, identity_of};
+use crate::log::partition_log::{
+    AppendError, AppendOutcome, DeleteRecordsError, NotReplaced, Replacement, identity_of,
+};
 use crate::log::producer_state::{BatchIdentity, MarkerError, Producer, SequenceError};
 use crate::log::safe_ends::PartitionEnds;
 use crate::log::sleeping::SleepingLog;
@@ -66,6 +69,8 @@ pub(super) enum Waiting {
         before: Option<Offset>,
         done: DeleteAnswer,
     },
+    /// To compact it.
+    Compaction(CompactionAnswer),
     /// Damage that somebody found before.
     Damage(EndPlace),
 }
@@ -78,6 +83,12 @@ pub(super) type ProducersAnswer = oneshot::Sender<Result<Vec<(ProducerId, Produc
 
 /// Tells what a transactional batch needs before it is appended.
 pub(super) type VerificationAnswer = oneshot::Sender<Result<Verification, ErrorCode>>;
+
+/// Gives a log to whoever wants to compact it; nothing if somebody still reads it as it was before it was opened.
+pub(super) type CompactionAnswer = oneshot::Sender<Result<Option<CompactionStart>, ErrorCode>>;
+
+/// Tells whether segments were replaced.
+pub(super) type ReplacedAnswer = oneshot::Sender<Result<(), NotReplaced>>;
 
 /// Tells where a log begins now.
 pub(super) type DeleteAnswer = oneshot::Sender<Result<Offset, ErrorCode>>;
@@ -117,13 +128,23 @@ pub(super) struct OpenReplica {
     noted: Option<PartitionEnds>,
     /// Producers that wait for what was appended: only an open log has any.
     acks: AckQueue,
+    /// Who waits for a compacted segment to be put in place.
+    replacing: Option<ReplacedAnswer>,
     counted: CountedEnds,
 }
 
 impl OpenReplica {
     pub(super) fn new(log: OpenLog, sink: EventSink) -> OpenReplica {
         let counted = CountedEnds::of(&log.core.ends());
-        OpenReplica { log, sink, keys: SmallVec::new(), noted: None, acks: AckQueue::default(), counted }
+        OpenReplica {
+            log,
+            sink,
+            keys: SmallVec::new(),
+            noted: None,
+            acks: AckQueue::default(),
+            replacing: None,
+            counted,
+        }
     }
 
     /// Tells the checkpoint what has become durable, if that is news.
@@ -231,7 +252,29 @@ impl Replica {
                 }
                 let _ = done.send(moved.map_err(|error| not_deleted(&error)));
             }
+            Waiting::Compaction(done) => {
+                // Before it is compacted, what is safe has to be known to the checkpoint: up to there at least.
+                open.note_safe_end(&self.partition, directory);
+                let is_readable_only = open.log.core.damage().is_some();
+                let OpenLog { core, files, published } = &open.log;
+                let start = match is_readable_only || directory.is_held(&self.partition) {
+                    true => None,
+                    false => Some(CompactionStart::of(core, files, published)),
+                };
+                let _ = done.send(Ok(start));
+            }
             Waiting::Damage(place) => self.on_damage(now, place),
+        }
+    }
+
+    /// Puts a compacted segment in place, if the log is open; who asks holds it open.
+    pub(super) fn replace_segments(&mut self, replacement: Replacement, done: ReplacedAnswer) {
+        match &mut self.log {
+            ReplicaLog::Open(open) if open.replacing.is_none() => {
+                open.log.core.replace_segments(replacement);
+                open.replacing = Some(done);
+            }
+            _ => drop(done.send(Err(NotReplaced))),
         }
     }
 
@@ -254,6 +297,11 @@ impl Replica {
                 }
                 marks.push(mark);
             }
+        }
+        if let Some(replaced) = core.take_replaced()
+            && let Some(done) = open.replacing.take()
+        {
+            let _ = done.send(replaced);
         }
         let ends = core.ends();
         if self.partition.set_ends(&ends) {
@@ -302,6 +350,7 @@ impl Replica {
             }
             Waiting::Open(done) => drop(done.send(Err(code))),
             Waiting::Producers(done) => drop(done.send(Err(code))),
+            Waiting::Compaction(done) => drop(done.send(Err(code))),
             Waiting::BeginVerification { done, .. } => drop(done.send(Err(code))),
             Waiting::DeleteRecords { done, .. } => drop(done.send(Err(code))),
             Waiting::Damage(_) => self.waiting.push(waiting),
@@ -363,6 +412,11 @@ impl Replica {
         let bytes = log.known_bytes();
         self.log = ReplicaLog::Resting(log);
         bytes
+    }
+
+    /// Whether somebody else works in the log's directory.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(&self.log, ReplicaLog::Open(open) if open.log.files.is_held())
     }
 
     /// When it was last appended to, opened or read.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ottla_protocol::types::BrokerId;
 use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
@@ -12,6 +13,7 @@ use ottla_runtime::{Runtime, TaskEnd, TaskHandle};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
+use super::compaction_task::CompactionTask;
 use super::data_directory::{DataDirectory, key_of};
 use super::loading::{self, LoadError};
 use super::partition::Partition;
@@ -49,6 +51,7 @@ pub(crate) struct Replicas {
     progress: Arc<[Arc<Progress>]>,
     follower: TaskHandle,
     scrubber: Option<TaskHandle>,
+    compaction: Option<TaskHandle>,
 }
 
 /// What the replicas of a broker are started with.
@@ -119,6 +122,7 @@ impl Replicas {
         }
         let shards = Shards::new(inboxes);
         let partitions = Arc::new(Partitions::new());
+        let compaction_config = Arc::new(ArcSwap::from_pointee(config.compaction));
         let mut follower = PartitionsTask {
             images,
             partitions: Arc::clone(&partitions),
@@ -128,6 +132,7 @@ impl Replicas {
             node,
             static_values: layers.static_values.clone(),
             producer_expiration,
+            compaction: Arc::clone(&compaction_config),
             spawner: runtime.spawner.clone(),
             next_slots: vec![0; count],
             strangers: loaded.strangers,
@@ -143,6 +148,17 @@ impl Replicas {
             };
             runtime.spawner.spawn("scrub", task.run())
         });
+        let compaction = config.compaction.enabled.then(|| {
+            let task = CompactionTask {
+                partitions: Arc::clone(&partitions),
+                shards: shards.clone(),
+                directory: Arc::clone(&directory),
+                clock: runtime.clock.clone(),
+                rng: runtime.rng.fork(),
+                config: compaction_config,
+            };
+            runtime.spawner.spawn("compaction", task.run())
+        });
         Ok(Replicas {
             partitions,
             shards,
@@ -153,6 +169,7 @@ impl Replicas {
             progress,
             follower,
             scrubber,
+            compaction,
         })
     }
 
@@ -178,6 +195,11 @@ impl Replicas {
         self.follower.abort();
         if let Some(scrubber) = &self.scrubber {
             scrubber.abort();
+        }
+        if let Some(compaction) = self.compaction {
+            compaction.abort();
+            // What it holds is held until it has ended.
+            let _end = compaction.await;
         }
         let mut closing = Vec::with_capacity(self.shards.count());
         for shard in 0..self.shards.count() {

@@ -51,9 +51,15 @@ impl ScrubTask {
         if partition.log().is_none() && !partition.has_sealed_segments() {
             return;
         }
-        let Ok(log) = self.shards.log_of(partition).await else { return };
+        let Ok(mut log) = self.shards.log_of(partition).await else { return };
         let mut from = None;
         loop {
+            // It stays open meanwhile; a log that was closed may find other files under its names.
+            partition.note_read(self.clock.now());
+            if !partition.log().is_some_and(|open| Arc::ptr_eq(&open, &log)) {
+                let Ok(opened) = self.shards.log_of(partition).await else { return };
+                log = opened;
+            }
             let step = match scrub_step(&log, from, PIECE_BYTES).await {
                 Ok(step) => step,
                 Err(error) => {

@@ -219,6 +219,16 @@ impl ShardTask {
             ShardRequest::BeginVerification { partition, batch, begins_at_zero, done } => {
                 self.on_asked(now, &partition, Waiting::BeginVerification { batch, begins_at_zero, done });
             }
+            ShardRequest::BeginCompaction { partition, done } => {
+                self.on_asked(now, &partition, Waiting::Compaction(done));
+            }
+            ShardRequest::ReplaceSegments { partition, replacement, done } => {
+                let slot = partition.place.slot;
+                if let Some(replica) = self.replica(slot) {
+                    replica.replace_segments(*replacement, done);
+                    self.touch(slot);
+                }
+            }
             ShardRequest::DeleteRecords { partition, before, done } => {
                 self.on_asked(now, &partition, Waiting::DeleteRecords { before, done });
             }
@@ -390,6 +400,7 @@ impl ShardTask {
         for key in &open.keys {
             self.marked.remove(key);
         }
+        self.parts.directory.note_held(&replica.partition, &open.log.published);
         replica.break_log(code);
         self.open.on_closed(slot);
     }

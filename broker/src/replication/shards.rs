@@ -12,11 +12,15 @@ use super::ack_queue::Acks;
 use super::partition::{Partition, PartitionState};
 use super::partitions_task::FoundLog;
 use super::pending_produce::{PendingProduce, ProduceOutcome, ProduceSlot};
-use super::replica::{DeleteAnswer, OpenAnswer, ProducersAnswer, VerificationAnswer};
+use super::replica::{
+    CompactionAnswer, DeleteAnswer, OpenAnswer, ProducersAnswer, ReplacedAnswer, VerificationAnswer,
+};
 use crate::config::TopicConfig;
 use crate::log::batch_validation::ValidatedBatch;
+use crate::log::compaction::CompactionStart;
 use crate::log::ends::EndPlace;
 use crate::log::marker::TransactionMarker;
+use crate::log::partition_log::{NotReplaced, Replacement};
 use crate::log::producer_state::{BatchIdentity, Producer};
 use crate::log::sleeping::SleepingLog;
 use crate::log::verification::Verification;
@@ -58,6 +62,10 @@ pub(super) enum ShardRequest {
         begins_at_zero: bool,
         done: VerificationAnswer,
     },
+    /// Give the log to whoever compacts it.
+    BeginCompaction { partition: Arc<Partition>, done: CompactionAnswer },
+    /// Put a compacted segment in the place of others.
+    ReplaceSegments { partition: Arc<Partition>, replacement: Box<Replacement>, done: ReplacedAnswer },
     /// Begin the log at this offset, or at the high watermark.
     DeleteRecords { partition: Arc<Partition>, before: Option<Offset>, done: DeleteAnswer },
     /// Tell how many bytes the logs in these slots have, as far as that is known.
@@ -189,6 +197,31 @@ impl Shards {
             ShardRequest::BeginVerification { partition: partition_of, batch, begins_at_zero, done };
         self.send(partition.place.shard, request).await;
         told.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// A partition's log to be compacted, opened if it rests, and held open until that is dropped. Nothing if it can't be
+    /// compacted just now. Errors as for [`Shards::log_of`].
+    pub(super) async fn begin_compaction(
+        &self,
+        partition: &Arc<Partition>,
+    ) -> Result<Option<CompactionStart>, ErrorCode> {
+        let (done, begun) = oneshot::channel();
+        let request = ShardRequest::BeginCompaction { partition: Arc::clone(partition), done };
+        self.send(partition.place.shard, request).await;
+        begun.await.unwrap_or_else(|_| Err(storage_error(partition)))
+    }
+
+    /// Puts a compacted segment in place.
+    pub(super) async fn replace_segments(
+        &self,
+        partition: &Arc<Partition>,
+        replacement: Replacement,
+    ) -> Result<(), NotReplaced> {
+        let (done, replaced) = oneshot::channel();
+        let replacement = Box::new(replacement);
+        let request = ShardRequest::ReplaceSegments { partition: Arc::clone(partition), replacement, done };
+        self.send(partition.place.shard, request).await;
+        replaced.await.unwrap_or(Err(NotReplaced))
     }
 
     /// Lets a log begin at `before`, or at its high watermark, and says where it begins then. That it survives a crash

@@ -125,7 +125,8 @@ impl PartitionLog {
             && high_watermark == log_end
             && durable_end == log_end
             && self.durability.all_names_durable()
-            && self.retiring.is_idle();
+            && self.retiring.is_idle()
+            && self.replacing.is_idle();
         if !is_quiet {
             return None;
         }

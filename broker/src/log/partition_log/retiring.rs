@@ -147,7 +147,9 @@ impl PartitionLog {
 
     pub(super) fn retire_next(&mut self, effects: &mut Vec<LogEffect>) {
         let (Some(first), Some(end)) = (self.segments.front(), self.end_of_expired()) else { return };
-        let is_free = self.retiring.under_way.is_none() && self.durability.all_names_durable();
+        let is_free = self.retiring.under_way.is_none()
+            && self.replacing.is_idle()
+            && self.durability.all_names_durable();
         if !is_free || end > self.ends.durable_end || !self.producers_outlive(end) {
             return;
         }
@@ -160,6 +162,11 @@ impl PartitionLog {
         self.segments.pop_front();
         self.retiring.under_way = Some(base);
         effects.push(LogEffect::RetireSegment { base });
+    }
+
+    /// Whether a segment is on its way out.
+    pub(super) fn retires_now(&self) -> bool {
+        self.retiring.under_way.is_some()
     }
 
     /// Where the first segment ends, if it lies wholly before the log start.

@@ -11,11 +11,13 @@ use tracing::warn;
 
 use super::failed;
 use crate::log::checkpoint_files::{encode_partition_metadata, parse_partition_metadata};
+use crate::log::compaction::{Swap, finish};
 use crate::log::effect::StorageFailure;
 use crate::log::files::put_in_place;
 use crate::log::gaps::Gaps;
 use crate::log::segment_names::{
-    FileKind, FileStage, GAPS, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
+    FileKind, FileStage, GAPS, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SWAP, SegmentFileName,
+    TEMPORARY_SUFFIX,
 };
 
 /// The names in a partition's directory, by what they are.
@@ -31,6 +33,8 @@ pub(in crate::log) struct Listing {
     pub(in crate::log) has_metadata: bool,
     /// Whether there is an `ottla-gaps`.
     has_gaps: bool,
+    /// Whether there is an `ottla-swap`.
+    pub(super) has_swap: bool,
     /// What is none of these.
     pub(in crate::log) unknown: Vec<String>,
 }
@@ -58,12 +62,14 @@ impl Listing {
             Some(file) => match (file.stage, file.kind) {
                 (FileStage::Live, FileKind::Log) => self.segments.push(file.base_offset),
                 (FileStage::Live, _) => self.beside.push(file),
-                (FileStage::Deleted, _) => self.leftovers.push(name),
-                // The cleaner's. Nothing of ours makes them yet, and they may be all that there is of a segment.
-                (FileStage::Cleaned | FileStage::Swap, _) => self.unknown.push(name),
+                // One that compaction had not finished; the segments that it was made from are there.
+                (FileStage::Deleted | FileStage::Cleaned, _) => self.leftovers.push(name),
+                // Only Kafka makes them, and they may be all that there is of a segment.
+                (FileStage::Swap, _) => self.unknown.push(name),
             },
             None if name == PARTITION_METADATA => self.has_metadata = true,
             None if name == GAPS => self.has_gaps = true,
+            None if name == SWAP => self.has_swap = true,
             None if name == LEADER_EPOCH_CHECKPOINT => {}
             None if is_temporary(&name) => self.leftovers.push(name),
             None => self.unknown.push(name),
@@ -74,7 +80,7 @@ impl Listing {
 /// Whether it is one of our files that was being written.
 fn is_temporary(name: &str) -> bool {
     name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|whole| {
-        matches!(whole, PARTITION_METADATA | LEADER_EPOCH_CHECKPOINT)
+        matches!(whole, PARTITION_METADATA | LEADER_EPOCH_CHECKPOINT | GAPS | SWAP)
             || SegmentFileName::parse(whole).is_some()
     })
 }
@@ -115,6 +121,23 @@ pub(in crate::log) async fn gaps(
         .map_err(|error| failed("read", &path, &io::Error::new(io::ErrorKind::InvalidData, error)))
 }
 
+/// Carries on with a swap of segments that a crash came into; says whether there was one.
+pub(super) async fn finish_swap(
+    disk: &DiskRef,
+    directory: &Path,
+    listing: &Listing,
+) -> Result<bool, StorageFailure> {
+    if !listing.has_swap {
+        return Ok(false);
+    }
+    let path = directory.join(SWAP);
+    let bytes = disk.read_file_wait(&path).await.map_err(|error| failed("read", &path, &error))?;
+    let swap = Swap::parse(&bytes)
+        .map_err(|error| failed("read", &path, &io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    finish(disk, directory, &swap).await?;
+    Ok(true)
+}
+
 /// Writes down the topic that the directory belongs to.
 pub(super) async fn write_topic_id(
     disk: &DiskRef,
@@ -143,6 +166,9 @@ mod tests {
             "partition.metadata",
             "ottla-gaps",
             "00000000000000000009.log.swap",
+            "00000000000000000009.log.cleaned",
+            "ottla-swap",
+            "ottla-swap.tmp",
             "notes.tmp",
         ] {
             listing.sort_in(name.to_owned());
@@ -153,9 +179,11 @@ mod tests {
             "00000000000000000007.log.deleted",
             "00000000000000000007.snapshot.tmp",
             "leader-epoch-checkpoint.tmp",
+            "00000000000000000009.log.cleaned",
+            "ottla-swap.tmp",
         ];
         assert_eq!(listing.leftovers, leftovers);
         assert_eq!(listing.unknown, ["00000000000000000009.log.swap", "notes.tmp"]);
-        assert!(listing.has_metadata && listing.has_gaps);
+        assert!(listing.has_metadata && listing.has_gaps && listing.has_swap);
     }
 }

@@ -9,11 +9,13 @@ use ottla_runtime::simulated::Machine;
 use ottla_runtime::{Clock, Spawner};
 use tokio::sync::mpsc;
 
-use crate::config::TopicConfig;
+use crate::config::{CompactionConfig, TopicConfig};
 use crate::log::batch_validation::ValidatedBatch;
+use crate::log::compaction::{Compaction, CompactionError, CompactionStart, LookError, Settings, look};
 use crate::log::effect::{LogEffect, LogEvent, StorageFailure};
 use crate::log::ends::UpperBound;
 use crate::log::files::{DurableMark, EventSink, FileKeys, LogContext};
+use crate::log::lookup::LookupError;
 use crate::log::open::{LogPlace, OpenLog, open};
 use crate::log::partition_log::{AppendError, AppendOutcome};
 use crate::log::preallocation::PreallocationBudget;
@@ -162,6 +164,36 @@ impl Rig {
         }
     }
 
+    /// Compacts what may be compacted, as of `now_ms`; says up to where. Nothing if nothing is new.
+    pub(in crate::log) async fn compact(
+        &mut self,
+        config: TopicConfig,
+        compaction: CompactionConfig,
+        checkpoint: Option<Offset>,
+        now_ms: i64,
+    ) -> Result<Option<Offset>, CompactionError> {
+        let OpenLog { core, files, published } = &self.log;
+        let start = CompactionStart::of(core, files, published);
+        let look = look(&start, checkpoint, &config, now_ms).await.map_err(|error| match error {
+            LookError::Lookup(LookupError::Read(error)) => CompactionError::Read(error),
+            other => panic!("{other}"),
+        })?;
+        if look.nothing_is_new() {
+            return Ok(None);
+        }
+        let settings = Settings { compaction, clock: self.clock.clone(), seed: [5, 6], now_ms: Some(now_ms) };
+        let mut compaction = Compaction::begin(start, &look, Arc::new(config), settings).await?;
+        while let Some(replacement) = compaction.next().await? {
+            self.log.core.replace_segments(replacement);
+            self.settle().await;
+            match self.log.core.take_replaced() {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => return Err(CompactionError::Ended),
+            }
+        }
+        Ok(Some(compaction.end()))
+    }
+
     /// Puts the log to sleep.
     pub(in crate::log) async fn hibernate(mut self) -> SleepingLog {
         loop {
@@ -223,12 +255,14 @@ fn is_answered(effect: &LogEffect) -> bool {
         | LogEffect::FlushIndexes
         | LogEffect::WriteSnapshot { .. }
         | LogEffect::WriteEpochs { .. }
-        | LogEffect::RetireSegment { .. } => true,
+        | LogEffect::RetireSegment { .. }
+        | LogEffect::ReplaceSegments(_) => true,
         LogEffect::NoteBatches { .. }
         | LogEffect::NoteAborted { .. }
         | LogEffect::Seal { .. }
         | LogEffect::RemoveSnapshots { .. }
         | LogEffect::RemoveRetired { .. }
+        | LogEffect::ShowReplaced(_)
         | LogEffect::Publish(_)
         | LogEffect::PublishEpochs(_) => false,
     }

@@ -22,7 +22,10 @@ impl ShardTask {
             open.log.core.on_time(MonotonicTime(u64::MAX));
         }
         open.note_safe_end(&replica.partition, &self.parts.directory);
+        let published = Arc::clone(&open.log.published);
         let Some(files) = replica.try_rest(now) else { return false };
+        self.parts.directory.note_held(&replica.partition, &published);
+        drop(published);
         for key in keys {
             self.marked.remove(&key);
         }

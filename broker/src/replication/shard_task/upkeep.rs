@@ -37,7 +37,7 @@ impl ShardTask {
                 open.log.core.on_time(now);
                 bytes += open.log.core.known_bytes();
             }
-            if REST_AFTER <= now.since(replica.last_used()) {
+            if REST_AFTER <= now.since(replica.last_used()) && !replica.is_held() {
                 idle.push(slot);
             }
         }
