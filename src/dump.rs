@@ -27,7 +27,7 @@ use ottla_broker::controller::inspect::MetadataFile;
 use ottla_broker::log::segment_names::{
     CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, FileKind, FileStage, GAPS, HIGH_WATERMARK_CHECKPOINT,
     LEADER_EPOCH_CHECKPOINT, LOG_START_CHECKPOINT, META_PROPERTIES, PARTITION_METADATA,
-    RECOVERY_POINT_CHECKPOINT, SAFE_ENDS, SegmentFileName,
+    RECOVERY_POINT_CHECKPOINT, SAFE_ENDS, SWAP, SegmentFileName,
 };
 use ottla_protocol::types::Offset;
 
@@ -146,6 +146,7 @@ impl Subject {
             LEADER_EPOCH_CHECKPOINT => Subject::Small(SmallFile::LeaderEpochs),
             PARTITION_METADATA => Subject::Small(SmallFile::PartitionMetadata),
             GAPS => Subject::Small(SmallFile::Gaps),
+            SWAP => Subject::Small(SmallFile::Swap),
             RECOVERY_POINT_CHECKPOINT
             | LOG_START_CHECKPOINT
             | HIGH_WATERMARK_CHECKPOINT

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ottla_broker::log::checkpoint_files::{MetaProperties, parse_offsets, parse_partition_metadata};
 use ottla_broker::log::clean_shutdown::{self, CleanPartition};
+use ottla_broker::log::compaction::Swap;
 use ottla_broker::log::gaps::Gaps;
 use ottla_broker::log::leader_epochs::LeaderEpochs;
 use ottla_broker::log::producer_snapshot::{EarlierBatches, SnapshotEntry, decode_earlier, decode_snapshot};
@@ -29,6 +30,7 @@ pub(super) enum SmallFile {
     LeaderEpochs,
     PartitionMetadata,
     Gaps,
+    Swap,
     OffsetCheckpoint,
     MetaProperties,
     SafeEnds,
@@ -97,6 +99,16 @@ fn read(kind: SmallFile, bytes: &[u8], lines: &mut Vec<Line>) -> Result<(), Stri
         SmallFile::Gaps => {
             let gaps = Gaps::parse(bytes).map_err(|error| error.to_string())?;
             lines.push(Line::new("entry").with("gapsBefore", gaps.end().0));
+            Ok(())
+        }
+        SmallFile::Swap => {
+            let swap = Swap::parse(bytes).map_err(|error| error.to_string())?;
+            lines.extend(swap.replaced.iter().map(|base| {
+                Line::new("entry")
+                    .with("replacedSegment", base.0)
+                    .with("newSegment", swap.base().0)
+                    .with("hasTransactionIndex", swap.has_aborted)
+            }));
             Ok(())
         }
         SmallFile::OffsetCheckpoint => {

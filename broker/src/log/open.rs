@@ -28,7 +28,7 @@ use super::partition_log::{Opened, PartitionLog};
 use super::recovery::{self, Listing, RecoverError, failed, recover};
 use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
-use super::segment_names::FileKind;
+use super::segment_names::{FileKind, FileStage, SegmentFileName};
 use super::sleeping::SleepingLog;
 use super::view::{LogView, PublishedLog};
 use crate::config::TopicConfig;
@@ -129,6 +129,19 @@ impl<'a> Opening<'a> {
         Ok(size == u64::from(log.ends.safe_position))
     }
 
+    /// What a compaction had begun when the broker was stopped.
+    async fn remove_cleaned(&self) {
+        let is_cleaned = |name: &&String| {
+            SegmentFileName::parse(name).is_some_and(|file| file.stage == FileStage::Cleaned)
+        };
+        for name in self.listing.leftovers.iter().filter(is_cleaned) {
+            let path = self.directory.join(name);
+            if let Err(error) = self.context.disk.remove_file_wait(&path).await {
+                warn!(file = %path.display(), %error, "left over, and not removed");
+            }
+        }
+    }
+
     async fn list(&mut self) -> Result<(), RecoverError> {
         self.listing = Listing::read(&self.context.disk, &self.directory).await?.unwrap_or_default();
         Ok(())
@@ -136,6 +149,7 @@ impl<'a> Opening<'a> {
 
     async fn parts(&mut self, log: &SleepingLog, now: MonotonicTime) -> Result<Parts, RecoverError> {
         self.list().await?;
+        self.remove_cleaned().await;
         let gaps = recovery::gaps(&self.context.disk, &self.directory, &self.listing).await?;
         let mut parts = Parts::of(self.segments(), gaps);
         let Some(active) = parts.segments.last().filter(|_| log.damage.is_none()).cloned() else {

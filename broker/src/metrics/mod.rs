@@ -167,8 +167,19 @@ mod tests {
 
     #[test]
     fn labels_have_few_values() {
-        let bounded =
-            ["acks", "api", "directory", "error", "kind", "path", "reason", "state", "version", "by"];
+        let bounded = [
+            "acks",
+            "api",
+            "directory",
+            "error",
+            "kind",
+            "outcome",
+            "path",
+            "reason",
+            "state",
+            "version",
+            "by",
+        ];
         for metric in ALL {
             assert!(metric.labels.iter().all(|label| bounded.contains(label)), "{}", metric.name);
         }

@@ -6,8 +6,8 @@ mod properties;
 use ottla_protocol::record::Codec;
 use ottla_protocol::types::Offset;
 
-pub(super) use self::model::{Row, Write, abort, batch_of, batches, commit, in_transaction, keyed, rows};
 use self::model::rows_of;
+pub(super) use self::model::{Row, Write, abort, batch_of, batches, commit, in_transaction, keyed, rows};
 use super::on_machine;
 use crate::config::{CompactionConfig, TopicConfig};
 use crate::log::compaction::CompactionError;

@@ -71,7 +71,9 @@ async fn workload(machine: &Machine, told: &RefCell<Told>) {
     for now_ms in [1_000, 2_000] {
         // It fails only if the machine stopped meanwhile.
         let compaction = CompactionConfig::default();
-        if rig.compact(compacted(), compaction, None, now_ms).await.is_err() || rig.log.core.failure().is_some() {
+        if rig.compact(compacted(), compaction, None, now_ms).await.is_err()
+            || rig.log.core.failure().is_some()
+        {
             return;
         }
         told.borrow_mut().compactions += 1;
