@@ -281,6 +281,24 @@ impl Broker {
         reason
     }
 
+    /// Its coordinators, for tests that ask them without a connection.
+    #[cfg(test)]
+    pub(crate) fn coordinators(&self) -> &Coordinators {
+        &self.coordinators
+    }
+
+    /// Its replicas, likewise.
+    #[cfg(test)]
+    pub(crate) fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// Its metadata, likewise.
+    #[cfg(test)]
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// How it is doing.
     pub fn status(&self) -> &BrokerStatus {
         &self.status

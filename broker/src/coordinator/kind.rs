@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use ottla_protocol::record::Compression;
 use ottla_protocol::types::PartitionIndex;
 
 use super::core::{Core, Effects};
 use crate::controller::MetadataImage;
+use crate::metrics::GaugeShare;
 
 /// A kind of coordinator: groups, or transactions. One value of it serves all partitions of its topic.
 pub(crate) trait Kind: Send + Sync + 'static {
@@ -38,6 +40,19 @@ pub(crate) trait Kind: Send + Sync + 'static {
 
     /// Writes a record at the end of two empty buffers; says whether it has a value, or is a tombstone.
     fn encode(&self, record: &RecordOf<Self>, key: &mut Vec<u8>, value: &mut Vec<u8>) -> bool;
+
+    /// The gauges of one partition, and its counters: [`Kind::quantities`] has as many numbers.
+    fn gauges(&self) -> Vec<GaugeShare> {
+        Vec::new()
+    }
+
+    /// See [`Kind::gauges`].
+    fn counters(&self) -> Vec<Counter> {
+        Vec::new()
+    }
+
+    /// What the gauges of a core are, and then what its counters have come to since it was loaded.
+    fn quantities(&self, _core: &Self::Core, _quantities: &mut Vec<u64>) {}
 
     /// Does what a core of this partition wanted, now that everything before it is safe. Doesn't wait.
     fn carry_out(&self, partition: PartitionIndex, effect: OtherOf<Self>);

@@ -17,6 +17,7 @@ pub(crate) mod group;
 mod handle;
 pub(crate) mod kind;
 mod loading;
+mod observed;
 mod task;
 pub(crate) mod transaction;
 

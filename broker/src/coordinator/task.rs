@@ -19,7 +19,9 @@ use super::appending::{AnswerSender, Appending, BatchWriter, Release, UnderWay};
 use super::core::{Core, Effect, Now, Ticket};
 use super::kind::{EffectsOf, Kind, RequestOf, WorldOf};
 use super::loading::{LoadReport, load};
+use super::observed::Observed;
 use crate::log::verification::Verification;
+use crate::metrics::table::{COORDINATOR_FAILURES, COORDINATOR_LOADS, COORDINATOR_SKIPPED};
 use crate::replication::{Acks, Append, Partition, PendingProduce, Shards};
 
 /// Requests that wait for the task. When it is full whoever asks waits: a connection stops reading, and its client waits
@@ -121,12 +123,17 @@ impl<K: Kind> Task<K> {
             };
             match self.while_refusing(loading).await? {
                 Ok((core, report)) => {
+                    COORDINATOR_LOADS.count(&[K::TOPIC], 1);
+                    if 0 < report.skipped_count {
+                        COORDINATOR_SKIPPED.count(&[K::TOPIC], report.skipped_count);
+                    }
                     let took = clock.now().since(began);
                     tell_loaded(&partition, report, took);
                     return Some(core);
                 }
                 Err(error) => {
                     self.failures += 1;
+                    COORDINATOR_FAILURES.count(&[K::TOPIC], 1);
                     warn!(?partition, %error, "a coordinator's state can't be loaded; it is tried again");
                 }
             }
@@ -167,9 +174,11 @@ impl<K: Kind> Task<K> {
     async fn serve(&mut self, mut core: K::Core) -> End {
         let mut effects = EffectsOf::<K>::default();
         let mut asked = Vec::new();
+        let mut observed = Observed::new(&*self.parts.kind);
         self.take_world();
         let now = self.now();
         core.on_loaded(now, &self.world, &mut effects);
+        observed.note(&*self.parts.kind, &core);
         self.end_turn(now, &mut effects).await;
         loop {
             let due = earlier(core.next_deadline(), self.appending.answer_by());
@@ -193,6 +202,7 @@ impl<K: Kind> Task<K> {
                     self.take_world();
                     let now = self.now();
                     core.on_world(now, &self.world, &mut effects);
+                    observed.note(&*self.parts.kind, &core);
                     self.end_turn(now, &mut effects).await;
                     continue;
                 }
@@ -211,6 +221,7 @@ impl<K: Kind> Task<K> {
             if core.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
                 core.on_time(now, &self.world, &mut effects);
             }
+            observed.note(&*self.parts.kind, &core);
             self.appending.time_out(now.monotonic, ErrorCode::CoordinatorNotAvailable);
             self.end_turn(now, &mut effects).await;
         }
@@ -282,6 +293,7 @@ impl<K: Kind> Task<K> {
     /// core would miss what is written late.
     async fn on_failure(&mut self, code: ErrorCode) {
         self.failures += 1;
+        COORDINATOR_FAILURES.count(&[K::TOPIC], 1);
         let partition = &self.parts.partition;
         warn!(?partition, %code, "a coordinator's append failed; its state is loaded again");
         self.refuse_waiting(told_for(code));

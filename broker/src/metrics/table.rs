@@ -115,6 +115,14 @@ metrics! {
     TRANSACTIONS_ENDING = Gauge "ottla_transactions_ending" [], "Transactions of which some partition still lacks its marker";
     TRANSACTION_MARKERS = Counter "ottla_transaction_markers_total" ["result"], "Markers of transactions, by what became of them: written, dropped (the topic is gone, or knows a newer epoch), or failed, to be tried again";
 
+    // Coordinators. `topic` is the one that they keep their state in.
+    COORDINATOR_LOADS = Counter "ottla_coordinator_loads_total" ["topic"], "Times that a partition's coordinator has loaded its state";
+    COORDINATOR_FAILURES = Counter "ottla_coordinator_failures_total" ["topic"], "Times that loading a partition's state failed, or that an append failed and the state was given up";
+    COORDINATOR_SKIPPED = Counter "ottla_coordinator_skipped_records_total" ["topic"], "Records that could not be read and were left out of the state";
+    GROUPS = Gauge "ottla_groups" ["type", "state"], "Groups, by type (classic, consumer) and by whether they have members (active) or not (empty)";
+    GROUP_OFFSETS = Gauge "ottla_group_offsets" [], "Offsets that groups have committed";
+    GROUP_COMMITS = Counter "ottla_group_committed_offsets_total" [], "Offsets written for groups, those of transactions included";
+
     // The process, under the names that Prometheus's own libraries use.
     BUILD = Gauge "ottla_build_info" ["version"], "1; the label says which version runs";
     PROCESS_START = Gauge "process_start_time_seconds" [], "When the process started, in seconds since 1970";

@@ -10,7 +10,7 @@ use ottla_protocol::wire::Str;
 use ottla_runtime::MonotonicTime;
 
 use super::super::core::{Append, Core, Now, ProducerSession, Ticket};
-use super::group::Group;
+use super::group::{Group, GroupKind};
 use super::offsets::{LogOrder, Transactions};
 use super::record::GroupRecord;
 use super::request::{GroupAnswer, GroupRequest};
@@ -28,8 +28,40 @@ pub(crate) struct GroupCore {
     order: LogOrder,
     /// When offsets are next looked at that may have expired. None while the log is loaded.
     next_expiry: Option<MonotonicTime>,
+    counts: Counts,
     /// The topics as they were when they were last looked at.
     image: Arc<MetadataImage>,
+}
+
+/// How much there is in a core, for the metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Classic groups without and with members, then consumer groups.
+    pub(super) groups: [u64; 4],
+    pub(super) offsets: u64,
+    /// Offsets written since the core was loaded.
+    pub(super) commits: u64,
+}
+
+impl Counts {
+    /// What a group adds to them: its place among the groups, none if there is no group, and its offsets.
+    fn share_of(group: &Group) -> (Option<usize>, u64) {
+        let is_consumer = matches!(group.kind, GroupKind::Consumer(_));
+        let place = 2 * usize::from(is_consumer) + usize::from(!group.kind.is_empty());
+        ((!group.is_vacant()).then_some(place), group.offsets.committed().count() as u64)
+    }
+
+    fn move_share(&mut self, before: (Option<usize>, u64), after: (Option<usize>, u64)) {
+        if before.0 != after.0 {
+            if let Some(count) = before.0.and_then(|place| self.groups.get_mut(place)) {
+                *count -= 1;
+            }
+            if let Some(count) = after.0.and_then(|place| self.groups.get_mut(place)) {
+                *count += 1;
+            }
+        }
+        self.offsets = self.offsets + after.1 - before.1;
+    }
 }
 
 /// The groups' deadlines, the next first.
@@ -88,8 +120,10 @@ impl GroupCore {
     ) -> T {
         let mut turn = Turn { now: moment.now, world: moment.world, group_id, effects: &mut *moment.effects };
         if let Some(group) = self.groups.get_mut(group_id) {
+            let before = Counts::share_of(group);
             let decided = decide(group, &mut turn);
             group.become_classic_if_due(&mut turn);
+            self.counts.move_share(before, Counts::share_of(group));
             let (is_vacant, deadline) = (group.is_vacant(), group.kind.next_deadline());
             if is_vacant {
                 self.groups.remove(group_id);
@@ -100,6 +134,7 @@ impl GroupCore {
         let mut group = Group::default();
         let decided = decide(&mut group, &mut turn);
         if !group.is_vacant() {
+            self.counts.move_share((None, 0), Counts::share_of(&group));
             self.deadlines.set(group_id, group.kind.next_deadline());
             self.groups.insert(group_id.detached(), group);
         }
@@ -116,6 +151,15 @@ impl GroupCore {
         moment.effects.append(append);
     }
 
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counts offsets that were written for clients.
+    pub(super) fn note_commits(&mut self, count: usize) {
+        self.counts.commits += count as u64;
+    }
+
     fn next_order(&mut self) -> LogOrder {
         self.order.0 += 1;
         self.order
@@ -124,7 +168,9 @@ impl GroupCore {
     /// Changes a group as the log says; one of which nothing is known then is gone.
     fn change(&mut self, group_id: &Str, change: impl FnOnce(&mut Group)) {
         if let Some(group) = self.groups.get_mut(group_id) {
+            let before = Counts::share_of(group);
             change(group);
+            self.counts.move_share(before, Counts::share_of(group));
             if group.is_vacant() {
                 self.groups.remove(group_id);
                 self.deadlines.set(group_id, None);
@@ -134,6 +180,7 @@ impl GroupCore {
         let mut group = Group::default();
         change(&mut group);
         if !group.is_vacant() {
+            self.counts.move_share((None, 0), Counts::share_of(&group));
             self.groups.insert(group_id.detached(), group);
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use ottla_protocol::record::{Codec, Compression};
 use ottla_protocol::types::{BrokerId, PartitionIndex};
 
@@ -12,6 +13,8 @@ use super::turn::{GroupEffect, GroupWorld};
 use crate::config::{BrokerLayers, GroupsConfig};
 use crate::controller::{ConfigResource, MetadataImage, broker_layers};
 use crate::coordinator::kind::{InvalidRecord, Kind};
+use crate::metrics::GaugeShare;
+use crate::metrics::table::{GROUP_COMMITS, GROUP_OFFSETS, GROUPS};
 
 /// Groups.
 #[derive(Debug)]
@@ -60,6 +63,27 @@ impl Kind for GroupCoordinator {
 
     fn encode(&self, record: &GroupRecord, key: &mut Vec<u8>, value: &mut Vec<u8>) -> bool {
         record.encode(key, value)
+    }
+
+    fn gauges(&self) -> Vec<GaugeShare> {
+        let groups = |kind, state| GaugeShare::new(GROUPS.gauge(&[kind, state]));
+        vec![
+            groups("classic", "empty"),
+            groups("classic", "active"),
+            groups("consumer", "empty"),
+            groups("consumer", "active"),
+            GaugeShare::new(GROUP_OFFSETS.gauge(&[])),
+        ]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        vec![GROUP_COMMITS.counter(&[])]
+    }
+
+    fn quantities(&self, core: &GroupCore, quantities: &mut Vec<u64>) {
+        let counts = core.counts();
+        quantities.extend(counts.groups);
+        quantities.extend([counts.offsets, counts.commits]);
     }
 
     fn carry_out(&self, _partition: PartitionIndex, effect: GroupEffect) {

@@ -97,6 +97,7 @@ impl GroupCore {
                     partition: row.partition_index,
                 };
                 self.emit(moment, GroupRecord::OffsetCommit { key, value: Some(value) });
+                self.note_commits(1);
             }
             topics.push(OffsetCommitResponseTopic {
                 name: topic.name.clone(),
@@ -119,7 +120,7 @@ impl GroupCore {
             id: ProducerId(request.producer_id),
             epoch: ProducerEpoch(request.producer_epoch),
         };
-        let checked = self.check_txn_commit(moment, version, producer, request);
+        let checked = self.check_txn_commit(moment, version, request);
         let refusal = checked.and_then(|()| self.transactions.check_commit(producer, guard)).err();
         let now_ms = moment.now.wall.0;
         let group = request.group_id.clone();
@@ -152,6 +153,7 @@ impl GroupCore {
                 };
                 let record = GroupRecord::OffsetCommit { key, value: Some(value) };
                 self.emit_append(moment, Append::Transactional { producer, record });
+                self.note_commits(1);
             }
             topics.push(TxnOffsetCommitResponseTopic { name: topic.name.clone(), partitions: rows });
         }
@@ -163,7 +165,6 @@ impl GroupCore {
         &mut self,
         moment: &mut Moment<'_>,
         version: i16,
-        producer: ProducerSession,
         request: &TxnOffsetCommitRequest,
     ) -> Result<(), ErrorCode> {
         if request.group_id.is_empty() {
