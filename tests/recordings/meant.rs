@@ -32,6 +32,14 @@ pub(crate) const MEANT: &[Meant] = &[
             "list_offsets > version 0 > *",
         ],
     ),
+    meant(
+        "AddPartitionsToTxn 4 and 5 without transactions",
+        &["add_partitions_to_txn > partitions > no transactions > *"],
+    ),
+    meant(
+        "AddPartitionsToTxn 4 and 5 of an internal topic",
+        &["add_partitions_to_txn > mistakes > an internal topic > *"],
+    ),
     meant("AlterConfigs, a resource twice", &["alter_configs > a resource twice > *"]),
     meant(
         "CreatePartitions, more than 10,000 in one request",
