@@ -20,12 +20,13 @@
 //! | `pages`        | memory touched beforehand                                                       |
 //! | `own_broker`   | a broker of our own and the directory it is in                                  |
 //! | `report`       | tables and JSON; `progress` says on standard error how far it is                |
-//! | `produce`, `fetch`, `end_to_end` | the commands of these names                                   |
+//! | `produce`, `fetch`, `end_to_end`, `commit` | the commands of these names                         |
 //! | `figures/`     | every figure that Ottla is held to, in one run                                  |
 
 #![expect(clippy::disallowed_methods, reason = "it measures real time, with threads and sockets of its own")]
 
 mod batches;
+mod commit;
 mod control;
 mod end_to_end;
 mod fetch;
@@ -69,6 +70,8 @@ enum BenchCommand {
     Fetch(fetch::FetchArguments),
     /// How long a record takes from a producer to a consumer
     EndToEnd(end_to_end::EndToEndArguments),
+    /// Commit offsets of groups, or ask for them
+    Commit(commit::CommitArguments),
     /// What this machine can do at best: no broker is needed
     Limits(limits::LimitsArguments),
     /// Every figure that Ottla is held to, beside this machine's limits; it starts its own broker
@@ -83,6 +86,7 @@ pub(crate) fn run(arguments: BenchArguments) -> Result<(), Failure> {
         BenchCommand::Produce(arguments) => produce::run(&arguments),
         BenchCommand::Fetch(arguments) => fetch::run(&arguments),
         BenchCommand::EndToEnd(arguments) => end_to_end::run(&arguments),
+        BenchCommand::Commit(arguments) => commit::run(&arguments),
         BenchCommand::Limits(arguments) => limits::run(&arguments),
         BenchCommand::Figures(arguments) => figures::run(&arguments),
         BenchCommand::LimitProgram(arguments) => limits::programs::run(&arguments),

@@ -224,7 +224,7 @@ fn address_of(answer: &MetadataResponse, node: i32) -> Result<Option<SocketAddr>
     broker.map(|broker| resolve(&format!("{}:{}", &*broker.host, broker.port))).transpose()
 }
 
-fn resolve(address: &str) -> Result<SocketAddr> {
+pub(crate) fn resolve(address: &str) -> Result<SocketAddr> {
     let mut found = address.to_socket_addrs().with_context(|| format!("{address} can't be resolved"))?;
     // Brokers listen on IPv4 more often than on both.
     let all: Vec<SocketAddr> = found.by_ref().collect();
