@@ -25,5 +25,8 @@ pub const COMMIT_ANSWERED_EARLY: bool = cfg!(planted_commit_answered_early);
 /// The transaction coordinator answers EndTxn, and sends markers, before the outcome that it has written is safe.
 pub const END_ANSWERED_EARLY: bool = cfg!(planted_end_answered_early);
 
+/// Compaction drops every fifth record, also if it is the newest of its key.
+pub const NEWEST_OF_KEY_DROPPED: bool = cfg!(planted_newest_of_key_dropped);
+
 /// A transaction whose outcome is written but whose markers are not is left alone after a restart.
 pub const MARKERS_FORGOTTEN: bool = cfg!(planted_markers_forgotten);

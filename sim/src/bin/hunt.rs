@@ -3,15 +3,21 @@
 
 use std::ops::Range;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ottla_sim::campaign::Campaign;
-use ottla_sim::{Policy, Work, run_work};
+use ottla_sim::history::Ending;
+use ottla_sim::{AtOperation, Policy, ShortWork, Verdict, Work, run_coordinated_crash_point, run_work};
 
-const USAGE: &str = "hunt [--work logs|coordinators] [--seeds A..B | --seed N] [--policy group|os|mixed] [--trace] \
-     [--log] [--keep-going] [--quiet]";
+const USAGE: &str = "hunt [--work logs|coordinators | --crashes commit|join|end|compaction] [--seeds A..B | --seed N] \
+     [--policy group|os|mixed] [--trace] [--log] [--keep-going] [--quiet]";
+
+/// With `--crashes` a seed stands for an operation of the disk, and how it is met.
+const CRASHES_PER_OPERATION: u64 = 4;
 
 struct Arguments {
     work: Work,
+    crashes: Option<ShortWork>,
     seeds: Range<u64>,
     policy: Policy,
     trace: bool,
@@ -30,7 +36,10 @@ fn main() -> ExitCode {
     let mut campaign = Campaign::default();
     let count = arguments.seeds.end - arguments.seeds.start;
     for seed in arguments.seeds {
-        let verdict = run_work(arguments.work, seed, arguments.policy);
+        let verdict = match arguments.crashes {
+            Some(work) => crash(work, seed),
+            None => run_work(arguments.work, seed, arguments.policy),
+        };
         campaign.add(&verdict);
         if arguments.trace {
             print!("{}", ottla_sim::checker::whole(&verdict.history));
@@ -54,16 +63,28 @@ fn main() -> ExitCode {
         Work::Logs => campaign.never(),
         Work::Coordinators => campaign.never_coordinated(),
     };
-    if count >= 200 && arguments.policy == Policy::Mixed && !never.is_empty() {
+    if arguments.crashes.is_none() && count >= 200 && arguments.policy == Policy::Mixed && !never.is_empty() {
         println!("never happened: {never:?}");
         return ExitCode::from(1);
     }
     ExitCode::from(u8::from(campaign.bad > 0))
 }
 
+fn crash(work: ShortWork, seed: u64) -> Verdict {
+    let ending = if seed.is_multiple_of(2) { Ending::Kill } else { Ending::PowerCut };
+    let completed = seed / 2 % 2 == 1;
+    let at = AtOperation {
+        from: Duration::from_millis(if seed / CRASHES_PER_OPERATION % 2 == 0 { 0 } else { 150 }),
+        count: 1 + seed / CRASHES_PER_OPERATION,
+        completed,
+    };
+    run_coordinated_crash_point(work, seed, ending, at)
+}
+
 fn arguments() -> Result<Arguments, String> {
     let mut arguments = Arguments {
         work: Work::Logs,
+        crashes: None,
         seeds: 0..1000,
         policy: Policy::Mixed,
         trace: false,
@@ -85,6 +106,16 @@ fn arguments() -> Result<Arguments, String> {
                 arguments.seeds = seed..seed + 1;
             }
             "--work" => arguments.work = value()?.parse()?,
+            "--crashes" => {
+                arguments.work = Work::Coordinators;
+                arguments.crashes = Some(match value()?.as_str() {
+                    "commit" => ShortWork::Commit,
+                    "join" => ShortWork::Join,
+                    "end" => ShortWork::EndTransaction,
+                    "compaction" => ShortWork::Compaction,
+                    other => return Err(format!("{other:?}: commit, join, end or compaction")),
+                });
+            }
             "--policy" => arguments.policy = value()?.parse()?,
             "--trace" => arguments.trace = true,
             "--log" => {
