@@ -21,12 +21,14 @@
 //! | `own_broker`   | a broker of our own and the directory it is in                                  |
 //! | `report`       | tables and JSON; `progress` says on standard error how far it is                |
 //! | `produce`, `fetch`, `end_to_end`, `commit` | the commands of these names                         |
+//! | `compaction`   | the command of this name                                                        |
 //! | `figures/`     | every figure that Ottla is held to, in one run                                  |
 
 #![expect(clippy::disallowed_methods, reason = "it measures real time, with threads and sockets of its own")]
 
 mod batches;
 mod commit;
+mod compaction;
 mod control;
 mod end_to_end;
 mod fetch;
@@ -72,6 +74,8 @@ enum BenchCommand {
     EndToEnd(end_to_end::EndToEndArguments),
     /// Commit offsets of groups, or ask for them
     Commit(commit::CommitArguments),
+    /// How fast a log is compacted, and what that does to a reader of another; it starts its own broker
+    Compaction(compaction::CompactionArguments),
     /// What this machine can do at best: no broker is needed
     Limits(limits::LimitsArguments),
     /// Every figure that Ottla is held to, beside this machine's limits; it starts its own broker
@@ -87,6 +91,7 @@ pub(crate) fn run(arguments: BenchArguments) -> Result<(), Failure> {
         BenchCommand::Fetch(arguments) => fetch::run(&arguments),
         BenchCommand::EndToEnd(arguments) => end_to_end::run(&arguments),
         BenchCommand::Commit(arguments) => commit::run(&arguments),
+        BenchCommand::Compaction(arguments) => compaction::run(&arguments),
         BenchCommand::Limits(arguments) => limits::run(&arguments),
         BenchCommand::Figures(arguments) => figures::run(&arguments),
         BenchCommand::LimitProgram(arguments) => limits::programs::run(&arguments),

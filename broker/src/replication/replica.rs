@@ -255,13 +255,14 @@ impl Replica {
             Waiting::Compaction(done) => {
                 // Before it is compacted, what is safe has to be known to the checkpoint: up to there at least.
                 open.note_safe_end(&self.partition, directory);
-                let is_readable_only = open.log.core.damage().is_some();
                 let OpenLog { core, files, published } = &open.log;
-                let start = match is_readable_only || directory.is_held(&self.partition) {
-                    true => None,
-                    false => Some(CompactionStart::of(core, files, published)),
+                let start = match directory.is_held(&self.partition) {
+                    // A damaged log stays as it is: there may be use in what lies behind.
+                    _ if core.damage().is_some() => Err(ErrorCode::KafkaStorageError),
+                    true => Ok(None),
+                    false => Ok(Some(CompactionStart::of(core, files, published))),
                 };
-                let _ = done.send(Ok(start));
+                let _ = done.send(start);
             }
             Waiting::Damage(place) => self.on_damage(now, place),
         }
