@@ -98,7 +98,7 @@ fn a_java_client_of_2018_reads_back_what_it_wrote() {
 
 #[test]
 fn kafkas_own_tools_do_their_work() {
-    expect_to_hold("Kafka's tools", clients::java("ToolChecks"), no_automatic_topics);
+    expect_to_hold("Kafka's tools", clients::java("ToolChecks"), groups_at_once);
 }
 
 #[test]
@@ -109,6 +109,46 @@ fn franz_go_reads_back_what_it_wrote() {
 #[test]
 fn sarama_reads_back_what_it_wrote() {
     expect_to_hold("sarama", clients::go("sarama"), no_automatic_topics);
+}
+
+/// Groups begin without waiting for more members.
+fn groups_at_once(broker: BrokerCommand) -> BrokerCommand {
+    no_automatic_topics(broker).set("group.initial.rebalance.delay.ms", 0)
+}
+
+#[test]
+fn groups_of_confluent_kafka_share_and_resume() {
+    expect_to_hold("confluent-kafka", CONFLUENT_KAFKA.checks("confluent_kafka_groups.py"), groups_at_once);
+}
+
+#[test]
+fn groups_of_kafka_python_share_and_resume() {
+    expect_to_hold("kafka-python", KAFKA_PYTHON.checks("kafka_python_groups.py"), groups_at_once);
+}
+
+#[test]
+fn groups_of_aiokafka_share_and_resume() {
+    expect_to_hold("aiokafka", AIOKAFKA.checks("aiokafka_groups.py"), groups_at_once);
+}
+
+#[test]
+fn groups_of_kafkajs_share_and_resume() {
+    expect_to_hold("kafkajs", KAFKAJS.checks("kafkajs_groups.js"), groups_at_once);
+}
+
+#[test]
+fn groups_of_the_java_client_share_and_resume() {
+    expect_to_hold("Java client", clients::java("GroupChecks"), groups_at_once);
+}
+
+#[test]
+fn groups_of_franz_go_share_and_resume() {
+    expect_to_hold("franz-go", clients::go("franz_go_groups"), groups_at_once);
+}
+
+#[test]
+fn groups_of_sarama_share_and_resume() {
+    expect_to_hold("sarama", clients::go("sarama_groups"), groups_at_once);
 }
 
 #[test]

@@ -13,7 +13,12 @@ const OLD_VERSION: &str = "2.1.1";
 /// A program of the client and tools of today, named like its class.
 pub(crate) fn java(class: &str) -> Result<Command, Skip> {
     let jars = kafka_jars(env!("CARGO_BIN_EXE_ottla"))?;
-    program("java", &jars, &["Checks", "ClientChecks", "AdminChecks", "KillChecks", "ToolChecks"], class)
+    program(
+        "java",
+        &jars,
+        &["Checks", "ClientChecks", "AdminChecks", "GroupChecks", "KillChecks", "ToolChecks"],
+        class,
+    )
 }
 
 /// The program of the oldest client.

@@ -50,6 +50,7 @@ final class ToolChecks {
         console();
         offsetsAndRecords();
         load();
+        groups();
         cluster();
         deletion();
         Checks.finish();
@@ -133,6 +134,33 @@ final class ToolChecks {
         says("topics: described where there is none", 1, "does not exist", tool("TopicCommand", "--describe --topic tools-nowhere"));
         says("topics: none without a leader", 0, "^(?!.*Topic: )", tool("TopicCommand", "--describe --topic tools --unavailable-partitions"));
         says("topics: those with configs of their own", 0, "Topic: tools\t", tool("TopicCommand", "--describe --topics-with-overrides"));
+    }
+
+    private static Run groupTool(String arguments) throws Exception {
+        return tool("consumer.group.ConsumerGroupCommand", arguments);
+    }
+
+    private static void groups() throws Exception {
+        says("groups: a topic", 0, "Created", tool("TopicCommand", "--create --topic tools-grouped --partitions 2 --replication-factor 1"));
+        String numbers = IntStream.range(0, 100).mapToObj(n -> n + "\n").collect(Collectors.joining());
+        says("groups: written", 0, "", run("ConsoleProducer", numbers, "--bootstrap-server", broker, "--topic", "tools-grouped"));
+        says("groups: consumed by a group", 0, "Processed a total of 100 messages",
+            tool("consumer.ConsoleConsumer", "--topic tools-grouped --group tools-group --from-beginning --max-messages 100 --timeout-ms 30000"));
+        says("groups: listed", 0, "(?m)^tools-group\\s+Classic\\s+Empty$|(?m)^tools-group$", groupTool("--list"));
+        says("groups: listed with states", 0, "tools-group\\s+Empty", groupTool("--list --state"));
+        says("groups: described", 0, "tools-group\\s+tools-grouped\\s+0\\s+\\d+\\s+\\d+\\s+0\\s", groupTool("--describe --group tools-group"));
+        says("groups: described by state", 0, "tools-group.*Empty\\s+0", groupTool("--describe --group tools-group --state"));
+        says("groups: no active members", 0, "has no active members", groupTool("--describe --group tools-group --members"));
+        says("groups: one that isn't there", 0, "Group tools-nobody not found", groupTool("--describe --group tools-nobody"));
+        says("groups: a reset on trial", 0, "tools-group\\s+tools-grouped\\s+[01]\\s+0", groupTool("--reset-offsets --group tools-group --topic tools-grouped --to-earliest --dry-run"));
+        says("groups: which changed nothing", 0, "tools-group\\s+tools-grouped\\s+0\\s+\\d+\\s+\\d+\\s+0\\s", groupTool("--describe --group tools-group"));
+        says("groups: reset", 0, "tools-group\\s+tools-grouped\\s+1\\s+0", groupTool("--reset-offsets --group tools-group --topic tools-grouped --to-earliest --execute"));
+        says("groups: everything again", 0, "Processed a total of 100 messages",
+            tool("consumer.ConsoleConsumer", "--topic tools-grouped --group tools-group --max-messages 100 --timeout-ms 30000"));
+        says("groups: shifted back", 0, "tools-group\\s+tools-grouped\\s+0", groupTool("--reset-offsets --group tools-group --topic tools-grouped:0 --shift-by -1 --execute"));
+        says("groups: offsets deleted", 0, "tools-grouped\\s+0\\s+Successful", groupTool("--delete-offsets --group tools-group --topic tools-grouped:0"));
+        says("groups: deleted", 0, "Deletion of requested consumer groups \\('tools-group'\\) was successful", groupTool("--delete --group tools-group"));
+        Checks.equal("groups: gone", false, groupTool("--list").said.contains("tools-group"));
     }
 
     private static Run configTool(String arguments) throws Exception {
