@@ -120,5 +120,23 @@ pub(crate) const MEANT: &[Meant] = &[
         ],
     ),
     meant("Produce, null record set", &["produce > null record sets > *"]),
+    meant(
+        "TxnOffsetCommit, WriteTxnMarkers, a topic without partitions",
+        &[
+            "txn_offset_commit > mistakes > no partitions > *",
+            "write_txn_markers > mistakes > no partitions > *",
+        ],
+    ),
+    meant(
+        "TxnOffsetCommit 5 with another transactional id",
+        &[
+            "txn_offset_commit > mistakes > an id that isn't there > v5*",
+            "txn_offset_commit > mistakes > an empty id > v5*",
+        ],
+    ),
+    meant(
+        "WriteTxnMarkers of a producer without an epoch",
+        &["write_txn_markers > mistakes > an older epoch of a producer that wrote nothing > *"],
+    ),
     meant("Produce, `error_message` of a row", &["produce > *.error_message"]),
 ];

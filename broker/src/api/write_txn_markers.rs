@@ -45,7 +45,9 @@ impl Handlers {
         topic: &WriteTxnMarkersRequestTopic,
     ) -> WriteTxnMarkersResponseTopic {
         let rows = topic.partition_indexes.iter().map(async |index| {
-            let written = if &*topic.name == GROUPS {
+            let written = if marker.producer_id < 0 || marker.producer_epoch < 0 {
+                Err(ErrorCode::InvalidProducerEpoch)
+            } else if &*topic.name == GROUPS {
                 self.mark_groups(marker, *index).await
             } else {
                 self.mark_partition(marker, &topic.name, *index).await

@@ -59,7 +59,11 @@ impl Transactions {
     /// What a commit of this producer needs. Between this and the commit the transaction coordinator is asked.
     pub(in super::super) fn guard_of(&self, producer: ProducerSession) -> CommitGuard {
         match self.producers.get(&producer.id) {
-            Some(known) => CommitGuard { is_ongoing: known.is_open, marker_count: known.marker_count },
+            // A transaction of another epoch says nothing of this one.
+            Some(known) => CommitGuard {
+                is_ongoing: known.is_open && known.epoch == producer.epoch,
+                marker_count: known.marker_count,
+            },
             None => CommitGuard { is_ongoing: false, marker_count: 0 },
         }
     }
@@ -132,5 +136,21 @@ impl Transactions {
             producer.idle_count = producer.idle_count.saturating_add(u8::from(!producer.is_open));
             producer.idle_count <= IDLE_MAX
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_that_has_committed_nothing_is_asked_about() {
+        let producer = |epoch| ProducerSession { id: ProducerId(7), epoch: ProducerEpoch(epoch) };
+        let mut transactions = Transactions::default();
+        assert!(!transactions.guard_of(producer(3)).is_ongoing);
+        transactions.replay_commit(producer(3), &Str::from("g"));
+        for (epoch, is_ongoing) in [(2, false), (3, true), (4, false)] {
+            assert_eq!(transactions.guard_of(producer(epoch)).is_ongoing, is_ongoing, "epoch {epoch}");
+        }
     }
 }
