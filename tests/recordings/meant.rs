@@ -13,7 +13,7 @@ pub(crate) const MEANT: &[Meant] = &[
         "ApiVersions | the APIs",
         &[
             "api_versions > *.api_keys[*]",
-            "api_versions > *.supported_features",
+            "api_versions > *.supported_features*",
             "api_versions > *.finalized_features*",
         ],
     ),
@@ -126,6 +126,18 @@ pub(crate) const MEANT: &[Meant] = &[
             "txn_offset_commit > mistakes > no partitions > *",
             "write_txn_markers > mistakes > no partitions > *",
         ],
+    ),
+    meant(
+        "OffsetDelete of the last offset of a group without members",
+        &[
+            "offset_delete > nobodys groups > of what is left > *",
+            "offset_delete > mistakes > no partitions > *",
+            "offset_delete > mistakes > nothing > *",
+        ],
+    ),
+    meant(
+        "ConsumerGroupHeartbeat, the epoch of a member that joins with a regular expression",
+        &["consumer_group_heartbeat > regular expressions > *.member_epoch"],
     ),
     meant(
         "TxnOffsetCommit 5 with another transactional id",

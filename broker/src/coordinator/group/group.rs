@@ -63,8 +63,8 @@ impl GroupKind {
     /// As ListGroups calls it.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
-            GroupKind::Simple | GroupKind::Classic(_) => "Classic",
-            GroupKind::Consumer(_) => "Consumer",
+            GroupKind::Simple | GroupKind::Classic(_) => "classic",
+            GroupKind::Consumer(_) => "consumer",
         }
     }
 
