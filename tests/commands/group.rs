@@ -139,7 +139,6 @@ fn mistakes_are_told() {
     bed.ottla("group list --state resting").expect_failure(2, &["Stable"]);
     bed.ottla("group list --type raft").expect_failure(2, &["classic"]);
     bed.ottla("group describe").expect_failure(2, &["<GROUP>"]);
-    bed.ottla("group").expect_failure(2, &[]);
     // What can be deleted goes all the same.
     let group = fresh_name();
     bed.ottla(&format!("group reset {group} --to earliest --new --topic {topic}")).expect_success();

@@ -119,7 +119,6 @@ const FILES: &[(&str, ApiKey, &[Script])] = &[
     ("sync_group", ApiKey::SyncGroup, sync_group::SCRIPTS),
     ("heartbeat", ApiKey::Heartbeat, heartbeat::SCRIPTS),
     ("leave_group", ApiKey::LeaveGroup, leave_group::SCRIPTS),
-    ("offset_commit", ApiKey::OffsetCommit, offset_commit::SCRIPTS),
     ("offset_delete", ApiKey::OffsetDelete, offset_delete::SCRIPTS),
     ("describe_groups", ApiKey::DescribeGroups, describe_groups::SCRIPTS),
     ("list_groups", ApiKey::ListGroups, list_groups::SCRIPTS),
@@ -133,6 +132,8 @@ const FILES: &[(&str, ApiKey, &[Script])] = &[
     ("write_txn_markers", ApiKey::WriteTxnMarkers, write_txn_markers::SCRIPTS),
     ("describe_transactions", ApiKey::DescribeTransactions, describe_transactions::SCRIPTS),
     ("list_transactions", ApiKey::ListTransactions, list_transactions::SCRIPTS),
+    // From here on there is a group without a name.
+    ("offset_commit", ApiKey::OffsetCommit, offset_commit::SCRIPTS),
 ];
 
 /// What Kafka is told (`ottla_testkit::kafka` has the rest of it), and we are too.
