@@ -259,6 +259,7 @@ impl Compaction {
             discard(&self.disk, &self.start.directory, first.base).await;
         }
         let Some((summary, has_aborted)) = result? else { return Ok(None) };
+        COMPACTION_WRITTEN_BYTES.count(&[], summary.size.unwrap_or(0));
         let replaced = group.iter().map(|segment| segment.base).collect();
         let known = self.start.log.view().gaps().end();
         Ok(Some(Replacement {
@@ -338,7 +339,6 @@ impl Compaction {
     /// After each piece: others have a turn, and the rate is kept.
     async fn pause(&mut self, read: u64, written: u64) -> Result<(), CompactionError> {
         COMPACTION_READ_BYTES.count(&[], read);
-        COMPACTION_WRITTEN_BYTES.count(&[], written);
         let wait = self.pace.on_bytes(self.settings.clock.now(), read + written);
         if wait.is_zero() {
             let_others_go_first().await;

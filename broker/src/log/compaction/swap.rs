@@ -2,7 +2,7 @@
 //!
 //! Text: a line with a version (0); a line with the new segment's base offset, which is the first one's that goes, and 1 if
 //! it has a transaction index or 0; a line with the number of segments that go, and a line with each one's base offset.
-//! While the file is there the swap is under way, and whoever finds it carries it on: [`super::install`].
+//! While the file is there the swap is under way, and whoever finds it carries it on (`install`).
 
 use std::fmt::Write as _;
 
