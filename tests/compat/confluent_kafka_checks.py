@@ -175,15 +175,6 @@ def too_large():
 
 checks.raises("a record that is too large", code_of, KafkaError.MSG_SIZE_TOO_LARGE, too_large)
 
-
-def transactional():
-    producer = Producer({"bootstrap.servers": broker, "transactional.id": "t"})
-    producer.init_transactions(20)
-
-
-checks.raises("a transactional id is refused for good", code_of, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-              transactional)
-
 for future in admin.delete_topics(["confluent-lz4"], operation_timeout=10).values():
     future.result(timeout=20)
 checks.equal("a deleted topic is gone", False, "confluent-lz4" in admin.list_topics(timeout=10).topics)

@@ -152,6 +152,26 @@ fn groups_of_sarama_share_and_resume() {
 }
 
 #[test]
+fn confluent_kafka_takes_records_on_in_transactions() {
+    let checks = CONFLUENT_KAFKA.checks("confluent_kafka_transactions.py");
+    expect_to_hold("confluent-kafka", checks, groups_at_once);
+}
+
+#[test]
+fn the_java_client_takes_records_on_in_transactions() {
+    expect_to_hold("Java client", clients::java("TransactionChecks"), groups_at_once);
+}
+
+#[test]
+fn franz_go_takes_records_on_in_transactions() {
+    let checks = clients::go("franz_go").map(|mut checks| {
+        checks.arg("transactions");
+        checks
+    });
+    expect_to_hold("franz-go", checks, groups_at_once);
+}
+
+#[test]
 fn kcat_reads_back_what_it_wrote() {
     expect_to_hold("kcat", clients::kcat("kcat_checks.sh"), automatic_topics(4));
 }

@@ -16,7 +16,15 @@ pub(crate) fn java(class: &str) -> Result<Command, Skip> {
     program(
         "java",
         &jars,
-        &["Checks", "ClientChecks", "AdminChecks", "GroupChecks", "KillChecks", "ToolChecks"],
+        &[
+            "Checks",
+            "ClientChecks",
+            "AdminChecks",
+            "GroupChecks",
+            "KillChecks",
+            "ToolChecks",
+            "TransactionChecks",
+        ],
         class,
     )
 }

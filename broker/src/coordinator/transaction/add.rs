@@ -10,7 +10,7 @@ use super::value::TopicPartition;
 use crate::coordinator::core::{Now, ProducerSession};
 
 impl TransactionCore {
-    /// The transaction of a producer that still holds the id, as long as it isn't ending.
+    /// The transaction of a producer that still holds the id.
     fn held_by(&self, transactional_id: &Str, producer: ProducerSession) -> Result<&Transaction, ErrorCode> {
         let transaction = self.known(transactional_id)?;
         let value = &transaction.value;
@@ -20,19 +20,20 @@ impl TransactionCore {
         if value.producer.epoch != producer.epoch {
             return Err(ErrorCode::ProducerFenced);
         }
-        if value.state.is_ending() {
-            return Err(ErrorCode::ConcurrentTransactions);
-        }
         Ok(transaction)
     }
 
-    /// Adds partitions; the first ones begin the transaction, and so do none at all.
+    /// Adds partitions, once no transaction is ending any more. The first
+    /// ones begin the transaction, and so do none at all.
     pub(super) fn on_add(
         &mut self,
         now: Now,
         request: AddPartitions,
         effects: &mut TransactionEffects,
     ) -> Result<(), ErrorCode> {
+        if self.known(&request.transactional_id)?.value.state.is_ending() {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
         let Transaction { value, last_epoch } = self.held_by(&request.transactional_id, request.producer)?;
         let is_ongoing = value.state == TransactionState::Ongoing;
         if is_ongoing && request.partitions.is_subset(&value.partitions) {
@@ -51,6 +52,9 @@ impl TransactionCore {
     /// One code for each partition: none if it belongs to the transaction, TRANSACTION_ABORTABLE if it doesn't.
     pub(super) fn verified(&self, request: &VerifyPartitions) -> Result<Vec<ErrorCode>, ErrorCode> {
         let transaction = self.held_by(&request.transactional_id, request.producer)?;
+        if transaction.value.state.is_ending() {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
         let code = |partition: &TopicPartition| match transaction.value.partitions.contains(partition) {
             true => ErrorCode::None,
             false => ErrorCode::TransactionAbortable,

@@ -9,10 +9,11 @@
 //! |-----------------|----------------|-----------|-----------------|--------|
 //! | Ongoing         | fenced         | ends      | fenced          | ends   |
 //! | Empty           | fenced         | bumps     | fenced          | 48     |
-//! | PrepareAbort    | 51             | fenced    | 48              | fenced |
-//! | PrepareCommit   | 48             | fenced    | 51              | fenced |
 //! | CompleteAbort   | done           | bumps     | 48              | 48     |
 //! | CompleteCommit  | 48             | bumps     | done            | 48     |
+//!
+//! While a transaction is ending everybody is told to come again (51): its producer knows the next epoch already, and may
+//! end what it has not begun yet.
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{ProducerEpoch, ProducerId};
@@ -101,32 +102,28 @@ fn verdict_v1(value: &TransactionValue, request: &EndTransaction) -> Verdict {
     match (value.state, request.is_commit) {
         (Ongoing, _) => Verdict::End,
         (CompleteCommit, true) | (CompleteAbort, false) => Verdict::Done,
-        (PrepareCommit, true) | (PrepareAbort, false) => Verdict::Refused(ErrorCode::ConcurrentTransactions),
-        (Empty | Dead | CompleteCommit | CompleteAbort | PrepareCommit | PrepareAbort, _) => {
-            Verdict::Refused(ErrorCode::InvalidTxnState)
-        }
+        (PrepareCommit | PrepareAbort, _) => Verdict::Refused(ErrorCode::ConcurrentTransactions),
+        (Empty | Dead | CompleteCommit | CompleteAbort, _) => Verdict::Refused(ErrorCode::InvalidTxnState),
     }
 }
 
 fn verdict_v2(value: &TransactionValue, request: &EndTransaction) -> Verdict {
+    if value.state.is_ending() {
+        return Verdict::Refused(ErrorCode::ConcurrentTransactions);
+    }
     let is_repeated = is_repetition(value, request.producer);
     if value.producer.id != request.producer.id && !is_repeated {
         return Verdict::Refused(ErrorCode::InvalidProducerIdMapping);
     }
     let is_current = value.producer == request.producer;
-    let is_legal = match value.state {
-        Ongoing | Empty | Dead => is_current,
-        PrepareCommit | PrepareAbort => is_repeated,
-        CompleteCommit | CompleteAbort => is_current || is_repeated,
-    };
-    if !is_legal {
+    let may_be_repeated = matches!(value.state, CompleteCommit | CompleteAbort);
+    if !is_current && !(may_be_repeated && is_repeated) {
         return Verdict::Refused(ErrorCode::ProducerFenced);
     }
     match (value.state, request.is_commit) {
         (Ongoing, _) | (Empty, false) => Verdict::End,
         (CompleteCommit, true) | (CompleteAbort, false) if is_repeated => Verdict::Done,
         (CompleteCommit | CompleteAbort, false) if is_current => Verdict::End,
-        (PrepareCommit, true) | (PrepareAbort, false) => Verdict::Refused(ErrorCode::ConcurrentTransactions),
         (Empty | Dead | CompleteCommit | CompleteAbort | PrepareCommit | PrepareAbort, _) => {
             Verdict::Refused(ErrorCode::InvalidTxnState)
         }

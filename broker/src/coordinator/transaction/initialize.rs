@@ -77,19 +77,15 @@ fn refused(error: ErrorCode) -> TransactionAnswer {
 
 fn next(transaction: &Transaction, expected: Option<ProducerSession>) -> Next {
     let current = transaction.value.producer;
+    if transaction.value.state.is_ending() {
+        return Next::Refused(ErrorCode::ConcurrentTransactions);
+    }
     if expected.is_some_and(|expected| !may_hold(&transaction.value, expected)) {
         return Next::Refused(ErrorCode::ProducerFenced);
     }
-    match transaction.value.state {
-        TransactionState::PrepareCommit | TransactionState::PrepareAbort => {
-            return Next::Refused(ErrorCode::ConcurrentTransactions);
-        }
+    if transaction.value.state == TransactionState::Ongoing {
         // As in Kafka, whoever names the producer id may do this, whatever its epoch.
-        TransactionState::Ongoing => return Next::Fence,
-        TransactionState::Empty
-        | TransactionState::CompleteCommit
-        | TransactionState::CompleteAbort
-        | TransactionState::Dead => {}
+        return Next::Fence;
     }
     let next_epoch = |last_epoch| {
         if is_exhausted(current.epoch) {

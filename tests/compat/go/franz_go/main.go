@@ -1,5 +1,5 @@
 // franz-go against a broker without automatic topics: franz_go HOST:PORT, or, with the broker killed meanwhile,
-// franz_go kills HOST:PORT
+// franz_go kills HOST:PORT; franz_go transactions HOST:PORT
 package main
 
 import (
@@ -229,6 +229,10 @@ func mistakes() {
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "kills" {
 		kills()
+		checks.Finish()
+	}
+	if len(os.Args) == 3 && os.Args[1] == "transactions" {
+		transactions()
 		checks.Finish()
 	}
 	administration := client()

@@ -23,8 +23,8 @@ fn version_2_follows_kafkas_table() {
     for (state, abort_repeated, abort, commit_repeated, commit) in [
         (EMPTY, FENCED, "0/2", FENCED, STATE),
         (ONGOING, FENCED, "0/2; markers abort 0/2 a-0", FENCED, "0/2; markers commit 0/2 a-0"),
-        (PREPARE_ABORT, WAIT, FENCED, STATE, FENCED),
-        (PREPARE_COMMIT, STATE, FENCED, WAIT, FENCED),
+        (PREPARE_ABORT, WAIT, WAIT, WAIT, WAIT),
+        (PREPARE_COMMIT, WAIT, WAIT, WAIT, WAIT),
         (COMPLETE_ABORT, "0/1", "0/2", STATE, STATE),
         (COMPLETE_COMMIT, STATE, "0/2", "0/1", STATE),
     ] {
@@ -41,10 +41,19 @@ fn version_2_follows_kafkas_table() {
 
 #[test]
 fn version_2_fences_every_other_epoch_and_maps_no_other_id() {
-    for state in [EMPTY, ONGOING, PREPARE_COMMIT, PREPARE_ABORT, COMPLETE_COMMIT, COMPLETE_ABORT] {
+    for state in [EMPTY, ONGOING, COMPLETE_COMMIT, COMPLETE_ABORT] {
         for end in ["commit2", "abort2"] {
             check(&format!("{state}\n {end} x 0/2 => {FENCED}\n {end} x 0/-1 => {FENCED}"));
             check(&format!("{state}\n {end} x 7/1 => INVALID_PRODUCER_ID_MAPPING"));
+        }
+    }
+}
+
+#[test]
+fn version_2_has_everybody_wait_while_a_transaction_ends() {
+    for state in [PREPARE_COMMIT, PREPARE_ABORT] {
+        for producer in ["0/2", "0/-1", "7/1"] {
+            check(&format!("{state}\n commit2 x {producer} => {WAIT}\n abort2 x {producer} => {WAIT}"));
         }
     }
 }
@@ -63,8 +72,8 @@ fn version_1_recognises_a_repetition_by_the_state() {
     for (state, abort, commit) in [
         (EMPTY_1.to_owned(), STATE, STATE),
         (ONGOING_1.to_owned(), "0/1; markers abort 0/1 a-0", "0/1; markers commit 0/1 a-0"),
-        (PREPARE_ABORT_1.to_owned(), WAIT, STATE),
-        (PREPARE_COMMIT_1.to_owned(), STATE, WAIT),
+        (PREPARE_ABORT_1.to_owned(), WAIT, WAIT),
+        (PREPARE_COMMIT_1.to_owned(), WAIT, WAIT),
         (complete(PREPARE_ABORT_1), "0/1", STATE),
         (complete(PREPARE_COMMIT_1), STATE, "0/1"),
     ] {
@@ -75,7 +84,8 @@ fn version_1_recognises_a_repetition_by_the_state() {
             check(&format!("{state}\n {end} x 0/0 => {FENCED}\n {end} x 0/2 => {FENCED}"));
         }
         // A request of version 2 with the epoch before is no repetition: no end of version 1 has bumped.
-        check(&format!("{state}\n commit2 x 0/0 => {FENCED}\n abort2 x 0/0 => {FENCED}"));
+        let expected = if state == PREPARE_ABORT_1 || state == PREPARE_COMMIT_1 { WAIT } else { FENCED };
+        check(&format!("{state}\n commit2 x 0/0 => {expected}\n abort2 x 0/0 => {expected}"));
     }
 }
 
@@ -148,7 +158,7 @@ fn a_repeated_end_is_recognised_after_a_reload() {
          commit2 x 0/0 => 0/1; markers commit 0/1 a-0
          reload => markers commit 0/1 a-0
          commit2 x 0/0 => CONCURRENT_TRANSACTIONS
-         abort2 x 0/0 => INVALID_TXN_STATE
+         abort2 x 0/0 => CONCURRENT_TRANSACTIONS
          written x
          reload
          commit2 x 0/0 => 0/1",
@@ -162,9 +172,9 @@ fn a_zombie_gets_nothing_committed() {
         "init x => 0/0
          add2 x 0/0 a-0
          init x => CONCURRENT_TRANSACTIONS; markers abort 0/1 a-0
-         commit2 x 0/0 => INVALID_TXN_STATE
+         commit2 x 0/0 => CONCURRENT_TRANSACTIONS
          commit1 x 0/0 => PRODUCER_FENCED
-         add2 x 0/0 a-0 => PRODUCER_FENCED
+         add2 x 0/0 a-0 => CONCURRENT_TRANSACTIONS
          written x
          commit2 x 0/0 => INVALID_TXN_STATE
          init x => 0/2

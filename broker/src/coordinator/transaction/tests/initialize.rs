@@ -85,7 +85,7 @@ fn an_ending_transaction_is_waited_for() {
              {end}
              init x => CONCURRENT_TRANSACTIONS
              init x 0/0 => CONCURRENT_TRANSACTIONS
-             init x 7/0 => PRODUCER_FENCED"
+             init x 7/0 => CONCURRENT_TRANSACTIONS"
         ));
     }
 }
@@ -178,6 +178,7 @@ fn a_transaction_of_version_2_at_the_last_epoch_goes_on_with_another_producer_id
          commit2 x 0/32766 => 1/0; markers commit 0/32767 a-0
          show x => PrepareCommit 0/32767 a-0
          commit2 x 0/32766 => CONCURRENT_TRANSACTIONS
+         commit2 x 1/0 => CONCURRENT_TRANSACTIONS
          reload => markers commit 0/32767 a-0
          written x
          show x => CompleteCommit 1/0

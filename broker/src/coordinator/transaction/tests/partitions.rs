@@ -30,14 +30,25 @@ fn errors_come_in_kafkas_order() {
              init x => 0/1
              {event} x 9/9 a-0 => INVALID_PRODUCER_ID_MAPPING
              {event} x 0/0 a-0 => PRODUCER_FENCED
-             {event} x 0/2 a-0 => PRODUCER_FENCED
-             add1 x 0/1 a-0
-             commit1 x 0/1 => 0/1; markers commit 0/1 a-0
-             {event} x 9/1 a-0 => INVALID_PRODUCER_ID_MAPPING
-             {event} x 0/0 a-0 => PRODUCER_FENCED
-             {event} x 0/1 a-0 => CONCURRENT_TRANSACTIONS"
+             {event} x 0/2 a-0 => PRODUCER_FENCED"
         ));
     }
+}
+
+#[test]
+fn nothing_is_added_while_a_transaction_ends() {
+    let ending = "init x => 0/0
+         init x => 0/1
+         add1 x 0/1 a-0
+         commit1 x 0/1 => 0/1; markers commit 0/1 a-0";
+    for event in ["add1", "add2"] {
+        for producer in ["0/1", "0/0", "0/2", "9/1"] {
+            check(&format!("{ending}\n {event} x {producer} a-0 => CONCURRENT_TRANSACTIONS"));
+        }
+    }
+    check(&format!("{ending}\n verify x 9/1 a-0 => INVALID_PRODUCER_ID_MAPPING"));
+    check(&format!("{ending}\n verify x 0/0 a-0 => PRODUCER_FENCED"));
+    check(&format!("{ending}\n verify x 0/1 a-0 => CONCURRENT_TRANSACTIONS"));
 }
 
 #[test]
@@ -70,7 +81,7 @@ fn what_comes_late_from_an_ended_transaction_of_version_2_is_fenced() {
         "init x => 0/0
          add2 x 0/0 a-0
          commit2 x 0/0 => 0/1; markers commit 0/1 a-0
-         add2 x 0/0 b-0 => PRODUCER_FENCED
+         add2 x 0/0 b-0 => CONCURRENT_TRANSACTIONS
          written x
          add2 x 0/0 b-0 => PRODUCER_FENCED
          verify x 0/0 a-0 => PRODUCER_FENCED
