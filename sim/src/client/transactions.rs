@@ -70,8 +70,8 @@ impl Client {
         };
         let answer = self.call(&request, 3).answer().await?;
         let topic = answer.results_by_topic_v3_and_below.first().ok_or_else(|| missing("topic"))?;
-        let codes = topic.results_by_partition.iter().map(|partition| partition.partition_error_code);
-        Ok(codes.filter(|code| *code != 0).last().unwrap_or(0))
+        let mut codes = topic.results_by_partition.iter().map(|partition| partition.partition_error_code);
+        Ok(codes.find(|code| *code != 0).unwrap_or(0))
     }
 
     /// Adds a group to a transaction of the first protocol: error code.

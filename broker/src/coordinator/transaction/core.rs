@@ -13,6 +13,7 @@ use ottla_runtime::MonotonicTime;
 use super::record::TransactionRecord;
 use super::request::{TransactionAnswer, TransactionRequest};
 use super::state::{TransactionState, TransactionVersion};
+use super::timers::Due;
 use super::value::{TopicPartition, TransactionValue};
 use crate::config::TransactionConfig;
 use crate::coordinator::core::{Append, Core, Effects, Now, ProducerSession, Ticket};
@@ -63,6 +64,8 @@ pub(crate) struct TransactionCore {
     pub(super) transactions: BTreeMap<Str, Transaction>,
     /// Those whose state is Ongoing: only they can time out.
     pub(super) ongoing: BTreeSet<Str>,
+    /// When those time out that have been looked at.
+    pub(super) due: BTreeMap<Str, Due>,
     /// When transactions that took too long are looked for next, while there are any.
     pub(super) next_abort_scan: MonotonicTime,
     /// When ids that nobody uses any more are looked for next.

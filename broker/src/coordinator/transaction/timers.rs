@@ -3,12 +3,21 @@
 //! Both are looked for now and then, as Kafka does, and not at all while there is nothing to find.
 
 use ottla_protocol::wire::Str;
-use ottla_runtime::MonotonicTime;
+use ottla_runtime::{MonotonicTime, WallTime};
 
 use super::core::{Transaction, TransactionCore, TransactionEffects};
 use super::record::TransactionRecord;
 use crate::config::TransactionConfig;
 use crate::coordinator::core::{Append, Core, Now};
+
+/// When an ongoing transaction has taken too long. The calendar says how long it has taken when it is looked at first,
+/// which may be after a restart; from then on the clock counts that doesn't jump.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// Which transaction of the id it is.
+    began_at: WallTime,
+    at: MonotonicTime,
+}
 
 impl TransactionCore {
     pub(super) fn begin_scans(&mut self, now: Now, config: &TransactionConfig) {
@@ -34,10 +43,20 @@ impl TransactionCore {
             return;
         }
         self.next_abort_scan = now.monotonic.after(config.abort_scan_interval);
-        let is_overdue = |id: &&Str| {
-            self.transactions.get(*id).is_some_and(|transaction| transaction.value.is_overdue(now.wall))
-        };
-        let overdue: Vec<Str> = self.ongoing.iter().filter(is_overdue).cloned().collect();
+        self.due.retain(|id, _| self.ongoing.contains(id));
+        let mut overdue = Vec::new();
+        for id in &self.ongoing {
+            let Some(Transaction { value, .. }) = self.transactions.get(id) else { continue };
+            let looked_at_now =
+                Due { began_at: value.began_at(), at: now.monotonic.after(value.time_left(now.wall)) };
+            let due = self.due.entry(id.clone()).or_insert(looked_at_now);
+            if due.began_at != looked_at_now.began_at {
+                *due = looked_at_now;
+            }
+            if due.at <= now.monotonic {
+                overdue.push(id.clone());
+            }
+        }
         for transactional_id in overdue {
             tracing::info!(%transactional_id, "the transaction took too long and is aborted");
             self.fence(now, &transactional_id, effects);

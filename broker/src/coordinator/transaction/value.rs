@@ -1,6 +1,7 @@
 //! What the log says about one transactional id.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ottla_protocol::types::{PartitionIndex, ProducerEpoch, ProducerId};
 use ottla_protocol::wire::Str;
@@ -107,10 +108,16 @@ impl TransactionValue {
         }
     }
 
-    /// Whether an ongoing transaction has taken longer than it may.
-    pub(super) fn is_overdue(&self, now: WallTime) -> bool {
-        let started = self.started_at.unwrap_or(self.updated_at);
-        self.state == TransactionState::Ongoing
-            && started.0.saturating_add(i64::from(self.timeout_ms)) < now.0
+    /// When an ongoing transaction began, by the calendar.
+    pub(super) fn began_at(&self) -> WallTime {
+        self.started_at.unwrap_or(self.updated_at)
+    }
+
+    /// How long an ongoing transaction may still take, as far as the calendar can be believed: never longer than it may in
+    /// all.
+    pub(super) fn time_left(&self, now: WallTime) -> Duration {
+        let timeout_ms = i64::from(self.timeout_ms).max(0);
+        let left = self.began_at().0.saturating_add(timeout_ms).saturating_sub(now.0);
+        Duration::from_millis(left.clamp(0, timeout_ms).unsigned_abs())
     }
 }

@@ -37,6 +37,30 @@ fn time_counts_on_over_a_reload() {
 }
 
 #[test]
+fn a_calendar_that_jumps_ends_no_transaction_early_and_keeps_none_from_ending() {
+    for jump_ms in [-1_000_000_000, -20_000, 20_000, 1_000_000_000] {
+        let mut bench = Bench::default();
+        for event in ["init x 15s", "add1 x 0/0 a-0", "pass 11s"] {
+            bench.run(event);
+        }
+        bench.now.wall = WallTime(bench.now.wall.0 + jump_ms);
+        assert_eq!(bench.run("pass 3s"), "ok", "a jump of {jump_ms} ms");
+        assert_eq!(bench.run("pass 6s"), "markers abort 0/1 a-0", "a jump of {jump_ms} ms");
+    }
+}
+
+#[test]
+fn a_transaction_that_began_in_the_future_times_out_after_a_reload() {
+    let mut bench = Bench::default();
+    bench.now.wall = WallTime(1_000_000_000_000);
+    for event in ["init x 15s", "add1 x 0/0 a-0", "reload"] {
+        bench.run(event);
+    }
+    bench.now.wall = WallTime(1_000_000);
+    assert_eq!(bench.run("pass 30s"), "markers abort 0/1 a-0");
+}
+
+#[test]
 fn a_transaction_without_partitions_times_out_too() {
     check("init x 15s => 0/0\n add1 x 0/0\n pass 20s\n show x => CompleteAbort 0/1");
 }
