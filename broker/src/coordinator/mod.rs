@@ -19,6 +19,8 @@ pub(crate) mod kind;
 mod loading;
 mod observed;
 mod task;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transaction;
 
 pub(crate) use coordinators::Coordinators;
