@@ -176,7 +176,11 @@ mod tests {
             "outcome",
             "path",
             "reason",
+            "result",
             "state",
+            // Of coordinators: the internal topics.
+            "topic",
+            "type",
             "version",
             "by",
         ];
