@@ -4,5 +4,6 @@ mod joining;
 mod leaving;
 mod script;
 mod static_members;
+mod storm;
 mod syncing;
 mod timers;
