@@ -153,10 +153,6 @@ impl ClassicGroup {
         self.is_empty() && self.protocol_type.is_empty() && self.generation == 0 && self.pending.is_empty()
     }
 
-    pub(crate) fn generation(&self) -> i32 {
-        self.generation
-    }
-
     /// Empty until the first member has joined.
     pub(crate) fn protocol_type(&self) -> &Str {
         &self.protocol_type

@@ -32,13 +32,12 @@ use ottla_protocol::api::sync_group::SyncGroupResponse;
 use crate::coordinator::core::Effects;
 
 pub(crate) use self::describe::describe_nothing;
-pub(crate) use self::group::{ClassicGroup, ClassicState, OffsetExpiry};
+pub(crate) use self::group::{ClassicGroup, OffsetExpiry};
 pub(crate) use self::join::Join;
 pub(crate) use self::member::{Client, Member, Protocol};
 pub(crate) use self::metadata::{GroupMetadataMember, GroupMetadataValue};
 pub(crate) use self::replay::HandedOver;
 pub(crate) use self::rules::ClassicRules;
-pub(crate) use self::subscription::subscribed_topics;
 pub(crate) use self::sync::Committer;
 
 /// An answer that may come later than its request.

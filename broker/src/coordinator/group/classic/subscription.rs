@@ -5,7 +5,7 @@ use ottla_protocol::wire::{DecodeError, Reader, Str};
 
 /// The topics of a ConsumerProtocolSubscription of any version: a version, the topics, and more that is not looked at.
 /// Bytes that are none are refused; no count in them is believed.
-pub(crate) fn subscribed_topics(metadata: &Bytes) -> Result<Vec<Str>, DecodeError> {
+pub(super) fn subscribed_topics(metadata: &Bytes) -> Result<Vec<Str>, DecodeError> {
     let mut reader = Reader::new(metadata.clone());
     let _version = reader.i16()?;
     let count = reader.i32()?;

@@ -13,9 +13,9 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::wire::Str;
 use ottla_runtime::{MonotonicTime, Rng, WallTime};
 
+use super::super::group::ClassicState;
 use super::super::{
-    ClassicAnswer, ClassicEffects, ClassicGroup, ClassicRules, ClassicState, Client, Committer,
-    GroupMetadataValue, Join,
+    ClassicAnswer, ClassicEffects, ClassicGroup, ClassicRules, Client, Committer, GroupMetadataValue, Join,
 };
 use crate::coordinator::core::{Append, Effect, Now, Ticket};
 
@@ -226,7 +226,7 @@ impl Storm {
         };
         // Whoever reads in an older generation can't commit.
         let may_commit = self.group.check_commit(committer).is_ok();
-        assert!(!may_commit || reader.generation == self.group.generation());
+        assert!(!may_commit || reader.generation == self.group.generation);
         let request = HeartbeatRequest {
             group_id: Str::from("storm"),
             generation_id: reader.generation,
@@ -298,7 +298,7 @@ impl Storm {
 
     fn is_at_rest(&self) -> bool {
         let wanted: Vec<&Reader> = self.readers.iter().filter(|reader| reader.doing != Doing::Away).collect();
-        let generation = self.group.generation();
+        let generation = self.group.generation;
         self.group.state() == ClassicState::Stable
             && self.group.members().len() == wanted.len()
             && wanted.iter().all(|reader| reader.doing == Doing::Reads && reader.generation == generation)
