@@ -9,6 +9,7 @@ use ottla_protocol::wire::Str;
 
 use super::group::{ConsumerGroup, topic_name};
 use super::member::{Member, MemberInfo};
+use super::partitions::Held;
 use super::rules::ConsumerRules;
 use crate::controller::MetadataImage;
 
@@ -45,7 +46,9 @@ impl ConsumerGroup {
         image: &MetadataImage,
     ) -> ConsumerGroupDescribeResponseMember {
         let MemberInfo { instance_id, rack_id, client_id, client_host, .. } = &*member.info;
-        let assigned = member.current.assigned.topics();
+        // What it is giving up is still its own.
+        let current = &member.current;
+        let held: Held = current.assigned.iter().chain(current.revoking.iter()).collect();
         let target = self.target_of(member_id).topics();
         ConsumerGroupDescribeResponseMember {
             member_id: member_id.clone(),
@@ -58,7 +61,7 @@ impl ConsumerGroup {
             subscribed_topic_regex: Some(member.info.subscribed_topic_regex.clone().unwrap_or_default()),
             assignment: shown(
                 image,
-                assigned.map(|(topic, held)| (topic, held.iter().map(|(partition, _)| *partition).collect())),
+                held.topics().map(|(topic, held)| (topic, held.iter().map(|(index, _)| *index).collect())),
             ),
             target_assignment: shown(image, target.map(|(topic, partitions)| (topic, partitions.to_vec()))),
             member_type: i8::from(!member.is_classic()),

@@ -190,6 +190,11 @@ impl ConsumerGroup {
         let owned = request.topic_partitions.as_ref().map(|owned| {
             Partitions::from_lists(owned.iter().map(|topic| (topic.topic_id, topic.partitions.clone())))
         });
+        if before.classic.is_some() {
+            // It has changed its protocol, and owes nothing by the other one.
+            self.timers.stop(&member_id, TimerKind::Join);
+            self.timers.stop(&member_id, TimerKind::Sync);
+        }
         self.reconcile(ctx, &member_id, owned.as_ref());
         self.timers.start(&member_id, TimerKind::Session, ctx.now.monotonic.after(ctx.rules.session_timeout));
 

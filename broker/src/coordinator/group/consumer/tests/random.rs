@@ -32,6 +32,7 @@ struct Client {
 }
 
 struct Schedule {
+    clients_max: usize,
     play: Play,
     rng: Rng,
     clients: BTreeMap<String, Client>,
@@ -42,6 +43,7 @@ struct Schedule {
 impl Schedule {
     fn new(seed: u64) -> Schedule {
         let mut schedule = Schedule {
+            clients_max: 8,
             play: Play::new(),
             rng: Rng::seeded(seed),
             clients: BTreeMap::new(),
@@ -78,7 +80,7 @@ impl Schedule {
 
     fn step(&mut self) {
         match self.below(100) {
-            0..=9 if self.clients.len() < 8 => self.join(),
+            0..=9 if self.clients.len() < self.clients_max => self.join(),
             10..=12 => self.leave(),
             13..=14 => self.crash(),
             15..=16 => {
@@ -235,8 +237,8 @@ impl Schedule {
     }
 
     /// Everybody behaves and nothing changes any more.
-    fn settle(&mut self) {
-        for _ in 0..60 {
+    fn settle(&mut self, seconds: u32) {
+        for _ in 0..seconds {
             for id in self.clients.keys().cloned().collect::<Vec<_>>() {
                 self.beat(&id, false);
                 if let Some(client) = self.clients.get_mut(&id) {
@@ -278,7 +280,7 @@ fn run(seed: u64) -> usize {
     for _ in 0..150 {
         schedule.step();
     }
-    schedule.settle();
+    schedule.settle(60);
     schedule.assert_settled();
     schedule.play.reload();
     schedule.play.log.len()
@@ -295,4 +297,34 @@ fn random_schedules_never_share_a_partition_and_settle() {
 #[test]
 fn a_schedule_plays_the_same_twice() {
     assert_eq!(run(77), run(77));
+}
+
+/// T-51: a storm of five hundred members. Everybody has what it should within ten seconds of quiet, but for those who are
+/// gone without a word, whose sessions have to end first.
+#[test]
+fn five_hundred_members_settle_within_ten_seconds() {
+    let mut schedule = Schedule::new(51);
+    schedule.clients_max = 500;
+    schedule.play.topic("t1", 1200);
+    schedule.play.topic("u", 800);
+    for _ in 0..500 {
+        schedule.join();
+    }
+    for _ in 0..400 {
+        schedule.step();
+    }
+    // Whoever crashed is out.
+    for _ in 0..10 {
+        schedule.settle(1);
+        schedule.play.wait(4000);
+    }
+    for id in schedule.clients.keys().take(50).cloned().collect::<Vec<_>>() {
+        let client = schedule.clients.remove(&id).expect("it is there");
+        let request = Schedule::request(&id, &client);
+        let request = ConsumerGroupHeartbeatRequest { member_epoch: -1, topic_partitions: None, ..request };
+        assert!(schedule.play.heartbeat(1, &request).is_ok());
+        schedule.epochs.remove(&id);
+    }
+    schedule.settle(10);
+    schedule.assert_settled();
 }

@@ -27,6 +27,7 @@ fn partitions_move_after_they_were_given_up() {
          b joins t => 3 []
          state => Reconciling
          a beats 2 => 2 [t:0,1]
+         member a => consumer 2 [t:0,1,2,3]
          b beats 3 => 3
          a beats 2 owns=t:0,1,2,3 => 2
          a beats 2 owns=t:0,1 => 3
@@ -480,6 +481,7 @@ fn a_heartbeat_of_a_classic_member_makes_it_one_of_the_consumer_protocol() {
          c enters t => c 3
          c joins t => 3 []
          c pings 3 => error 25
+         wait 10000
          member c => consumer 3 []",
     );
 }
