@@ -22,6 +22,8 @@ mod alter_configs;
 mod api_versions;
 mod compaction;
 mod connections;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod damage;

@@ -1,0 +1,239 @@
+//! ConsumerGroupHeartbeat: members join, get and give up partitions and leave; every error in its order.
+
+use ottla_protocol::api::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatRequestTopicPartitions,
+    ConsumerGroupHeartbeatResponse,
+};
+use ottla_protocol::types::TopicId;
+use ottla_protocol::wire::Str;
+use ottla_testkit::wait::wait_for;
+use ottla_testkit::wire_client::WireClient;
+
+use crate::bed::{Bed, PATIENCE};
+use crate::check::Checks;
+use crate::group_members::fresh_group;
+
+const NEWEST: i16 = 1;
+
+/// Joins by a topic's name.
+pub(crate) fn join(group: &Str, member_id: &'static str, topic: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: group.clone(),
+        member_id: Str::from_static(member_id),
+        rebalance_timeout_ms: 30_000,
+        subscribed_topic_names: Some(vec![Str::copy_of(topic)]),
+        topic_partitions: Some(vec![]),
+        ..ConsumerGroupHeartbeatRequest::default()
+    }
+}
+
+fn beat(group: &Str, member_id: &'static str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: group.clone(),
+        member_id: Str::from_static(member_id),
+        member_epoch,
+        ..ConsumerGroupHeartbeatRequest::default()
+    }
+}
+
+fn owning(
+    request: ConsumerGroupHeartbeatRequest,
+    topic_id: TopicId,
+    partitions: Vec<i32>,
+) -> ConsumerGroupHeartbeatRequest {
+    let owned = ConsumerGroupHeartbeatRequestTopicPartitions { topic_id, partitions };
+    ConsumerGroupHeartbeatRequest { topic_partitions: Some(vec![owned]), ..request }
+}
+
+/// The partitions of the one topic that there is; none at all if the answer has no assignment.
+fn assigned(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+    let topics = &answer.assignment.as_ref()?.topic_partitions;
+    Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
+}
+
+#[test]
+fn requests_are_checked_by_themselves_first() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let group = fresh_group(&bed);
+    let good = join(&group, "m", "t");
+    let owned = owning(good.clone(), TopicId([1; 16]), vec![0]);
+    let mut checks = Checks::new();
+    let empty = || Some(Str::from(""));
+    for (case, request, code) in [
+        ("no group", ConsumerGroupHeartbeatRequest { group_id: Str::from(""), ..good.clone() }, 42),
+        ("no member", ConsumerGroupHeartbeatRequest { member_id: Str::from(""), ..good.clone() }, 42),
+        ("an empty instance", ConsumerGroupHeartbeatRequest { instance_id: empty(), ..good.clone() }, 42),
+        ("an empty rack", ConsumerGroupHeartbeatRequest { rack_id: empty(), ..good.clone() }, 42),
+        ("no time-out", ConsumerGroupHeartbeatRequest { rebalance_timeout_ms: -1, ..good.clone() }, 42),
+        ("partitions not told", ConsumerGroupHeartbeatRequest { topic_partitions: None, ..good.clone() }, 42),
+        ("partitions", owned, 42),
+        ("no topics", ConsumerGroupHeartbeatRequest { subscribed_topic_names: None, ..good.clone() }, 42),
+        ("epoch −3", ConsumerGroupHeartbeatRequest { member_epoch: -3, ..good.clone() }, 42),
+        ("away without an instance", beat(&group, "m", -2), 42),
+        (
+            "an unknown assignor",
+            ConsumerGroupHeartbeatRequest { server_assignor: Some(Str::from("sticky")), ..good.clone() },
+            112,
+        ),
+        (
+            "no assignor's name",
+            ConsumerGroupHeartbeatRequest { server_assignor: empty(), ..beat(&group, "m", 4) },
+            112,
+        ),
+        ("no such group", beat(&group, "m", 4), 69),
+        ("no such group to leave", beat(&group, "m", -1), 69),
+        (
+            "no regular expression",
+            ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some(Str::from("(")), ..good.clone() },
+            128,
+        ),
+        ("still no such group", beat(&group, "m", 4), 69),
+    ] {
+        let answer = client.request(NEWEST, &request);
+        checks.same(case, answer.error_code, code);
+        checks.same(
+            format!("{case}: the rest"),
+            (
+                answer.member_id,
+                answer.member_epoch,
+                answer.heartbeat_interval_ms,
+                answer.assignment.is_none(),
+            ),
+            (None, 0, 0, true),
+        );
+    }
+}
+
+#[test]
+fn a_member_joins_is_checked_and_leaves() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let (topic, group) = (bed.topic(2, &[]).name, fresh_group(&bed));
+    let mut checks = Checks::new();
+    let joined = client.request(NEWEST, &join(&group, "m", &topic));
+    checks.same(
+        "joins",
+        (joined.error_code, joined.member_epoch, assigned(&joined)),
+        (0, 2, Some(vec![0, 1])),
+    );
+    checks.same("its id", joined.member_id.as_deref(), Some("m"));
+    checks.same("the interval", joined.heartbeat_interval_ms, 5000);
+    let id = joined.assignment.expect("it was there").topic_partitions[0].topic_id;
+    for version in 0..=NEWEST {
+        let answer = client.request(version, &beat(&group, "m", 2));
+        let found = (answer.error_code, answer.member_epoch, assigned(&answer));
+        checks.same(format!("v{version}"), found, (0, 2, None));
+    }
+    let static_m =
+        ConsumerGroupHeartbeatRequest { instance_id: Some(Str::from("i")), ..beat(&group, "m", 2) };
+    let bad_regex =
+        |request| ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some(Str::from("(")), ..request };
+    for (case, request, code) in [
+        ("an unknown member", bad_regex(beat(&group, "x", 9)), 25),
+        ("an unknown member leaves", beat(&group, "x", -1), 25),
+        ("an unknown instance", static_m, 25),
+        ("a later epoch", bad_regex(beat(&group, "m", 3)), 110),
+        ("an older epoch", beat(&group, "m", 1), 110),
+        ("no regular expression", bad_regex(beat(&group, "m", 2)), 128),
+    ] {
+        checks.same(case, client.request(NEWEST, &request).error_code, code);
+    }
+    let all = ConsumerGroupHeartbeatRequest {
+        member_epoch: 2,
+        ..owning(join(&group, "m", &topic), id, vec![0, 1])
+    };
+    let answer = client.request(NEWEST, &all);
+    checks.same("says everything", (answer.error_code, assigned(&answer)), (0, Some(vec![0, 1])));
+    let again = client.request(NEWEST, &join(&group, "m", &topic));
+    checks.same("joins again", (again.member_epoch, assigned(&again)), (2, Some(vec![0, 1])));
+    let left = client.request(NEWEST, &beat(&group, "m", -1));
+    checks.same("leaves", (left.error_code, left.member_epoch, left.heartbeat_interval_ms), (0, -1, 0));
+    checks.same("has left", client.request(NEWEST, &beat(&group, "m", 2)).error_code, 25);
+}
+
+#[test]
+fn version_0_gives_a_member_its_id() {
+    let bed = Bed::shared();
+    let group = fresh_group(&bed);
+    let answer = bed.client().request(0, &join(&group, "", "t"));
+    assert_eq!((answer.error_code, answer.member_id.map(|id| id.len())), (0, Some(22)));
+}
+
+#[test]
+fn partitions_go_over_after_they_were_given_up() {
+    let bed = Bed::shared();
+    let (mut one, mut other) = (bed.client(), bed.client());
+    let (topic, group) = (bed.topic(2, &[]).name, fresh_group(&bed));
+    let joined = one.request(NEWEST, &join(&group, "one", &topic));
+    let id = joined.assignment.expect("it was there").topic_partitions[0].topic_id;
+    let answer = other.request(NEWEST, &join(&group, "other", &topic));
+    assert_eq!((answer.error_code, assigned(&answer)), (0, Some(vec![])));
+    // The next target may have to wait for a second.
+    let kept = wait_for("a partition to give up", PATIENCE, || {
+        assigned(&one.request(NEWEST, &beat(&group, "one", 2)))
+    });
+    assert_eq!(kept.len(), 1);
+    let epoch_of = |client: &mut WireClient, request: ConsumerGroupHeartbeatRequest| {
+        client.request(NEWEST, &request).member_epoch
+    };
+    assert_eq!(epoch_of(&mut one, owning(beat(&group, "one", 2), id, vec![0, 1])), 2);
+    let other_epoch = epoch_of(&mut other, beat(&group, "other", answer.member_epoch));
+    assert_eq!(epoch_of(&mut one, owning(beat(&group, "one", 2), id, kept.clone())), 3);
+    let granted = other.request(NEWEST, &beat(&group, "other", other_epoch));
+    assert_eq!((granted.member_epoch, assigned(&granted)), (3, Some(vec![1 - kept[0]])));
+    let settled = other.request(NEWEST, &beat(&group, "other", 3));
+    assert_eq!((settled.member_epoch, assigned(&settled)), (3, None));
+}
+
+#[test]
+fn a_static_member_leaves_for_a_while_and_is_replaced() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let (topic, group) = (bed.topic(1, &[]).name, fresh_group(&bed));
+    let of_instance =
+        |request| ConsumerGroupHeartbeatRequest { instance_id: Some(Str::from("i")), ..request };
+    let mut checks = Checks::new();
+    for (case, request, expected) in [
+        ("joins", of_instance(join(&group, "m", &topic)), (0, 2, Some(vec![0]))),
+        ("the instance is taken", of_instance(join(&group, "n", &topic)), (111, 0, None)),
+        ("even for itself", of_instance(join(&group, "m", &topic)), (111, 0, None)),
+        ("a stranger", of_instance(beat(&group, "n", 2)), (82, 0, None)),
+        ("a stranger leaves", of_instance(beat(&group, "n", -2)), (82, 0, None)),
+        ("goes for a while", of_instance(beat(&group, "m", -2)), (0, -2, None)),
+        ("is fenced", of_instance(beat(&group, "m", 2)), (110, 0, None)),
+        ("comes back", of_instance(join(&group, "n", &topic)), (0, 2, Some(vec![0]))),
+        ("the old one", of_instance(beat(&group, "m", 2)), (82, 0, None)),
+        ("leaves", of_instance(beat(&group, "n", -1)), (0, -1, None)),
+    ] {
+        let answer = client.request(NEWEST, &request);
+        checks.same(case, (answer.error_code, answer.member_epoch, assigned(&answer)), expected);
+    }
+}
+
+#[test]
+fn groups_change_their_protocol_with_their_members() {
+    let bed = Bed::shared();
+    let (mut modern, topic, group) = (bed.client(), bed.topic(2, &[]).name, fresh_group(&bed));
+    let mut classic = crate::group_members::Member::new(&bed, &group);
+    // A ConsumerProtocolSubscription of version 0.
+    let mut metadata = vec![0, 0, 0, 0, 0, 1, 0, u8::try_from(topic.len()).expect("a short name")];
+    metadata.extend_from_slice(topic.as_bytes());
+    metadata.extend_from_slice(&[0xff; 4]);
+    classic.request.protocols[0].metadata = metadata.into();
+    assert_eq!(classic.join().error_code, 0);
+    let id = classic.id();
+    assert_eq!(classic.sync(&[(&id, b"\0\0\0\0\0\0\xff\xff\xff\xff")]).map(|_| ()), Ok(()));
+
+    let joined = modern.request(NEWEST, &join(&group, "m", &topic));
+    assert_eq!(joined.error_code, 0, "{joined:?}");
+    assert_eq!(classic.beat(), 27);
+    assert_eq!(classic.join().error_code, 0);
+    let described = crate::consumer_group_describe::describe(&mut modern, 1, &[&group]);
+    assert_eq!((described[0].error_code, described[0].members.len()), (0, 2));
+
+    assert_eq!(modern.request(NEWEST, &beat(&group, "m", -1)).error_code, 0);
+    assert_eq!(crate::consumer_group_describe::describe(&mut modern, 1, &[&group])[0].error_code, 69);
+    assert_eq!(classic.beat(), 22);
+    assert_eq!(classic.join().error_code, 0);
+}
