@@ -15,6 +15,7 @@ mod bed;
 mod check;
 mod group_members;
 mod transactional;
+mod transactional_producer;
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
@@ -64,3 +65,5 @@ mod retention;
 mod serve;
 mod sync_group;
 mod txn_offset_commit;
+mod transactions;
+mod write_txn_markers;
