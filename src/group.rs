@@ -166,13 +166,10 @@ async fn delete(client: Client, arguments: DeleteArguments) -> Result<(), Failur
 
 async fn delete_offsets(client: Client, arguments: DeleteArguments) -> Result<(), Failure> {
     let (mut lines, mut rows, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    let partitions = partitions_of(&client, &arguments.topic).await?;
+    let asked: Vec<(&str, PartitionIndex)> =
+        partitions.iter().map(|(topic, index)| (topic.as_str(), *index)).collect();
     for group in &arguments.groups {
-        let partitions = match partitions_of(&client, &arguments.topic).await {
-            Ok(partitions) => partitions,
-            Err(failure) => return Err(failure),
-        };
-        let asked: Vec<(&str, PartitionIndex)> =
-            partitions.iter().map(|(topic, index)| (topic.as_str(), *index)).collect();
         match client.admin().delete_committed_offsets(group, &asked).await {
             Err(error) => failures.push(group_failure(&client, group, &error).await),
             Ok(outcomes) => {
