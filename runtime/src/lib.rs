@@ -2,7 +2,8 @@
 //!
 //! Broker and client reach the world through these and nothing else, so one program text runs on real sockets and
 //! files, and inside a simulator in which one seed decides time, order, network and every disk fault. Each seam has
-//! both implementations, and one conformance suite (`tests/`) holds them to the same behaviour.
+//! both implementations, and one conformance suite (`tests/`) holds them to the same behaviour. Beside them `watch`, a
+//! value to wait on that wakes its waiters in an order of its own making.
 
 pub mod clock;
 pub mod disk;
@@ -11,6 +12,7 @@ pub mod random;
 pub mod real;
 pub mod simulated;
 pub mod spawn;
+pub mod watch;
 
 pub use clock::{Clock, MonotonicTime, Sleep, WallTime};
 pub use disk::{Disk, DiskRef, DiskWait, File, FileRange, FileRef, FileWait};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::BrokerId;
-use ottla_runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use ottla_runtime::{Runtime, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::configs::{AlterConfigs, AlterConfigsError};
 use super::identity::Identity;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use ottla_runtime::{Clock, Rng, Runtime, Spawner};
-use tokio::sync::{mpsc, oneshot, watch};
+use ottla_runtime::{Clock, Rng, Runtime, Spawner, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::frame::TransactionGroup;
 use super::ids::MetadataOffset;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{PartitionIndex, TopicId};
-use ottla_runtime::{Clock, Spawner, TaskEnd, TaskHandle};
+use ottla_runtime::{Clock, Spawner, TaskEnd, TaskHandle, watch};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -143,11 +143,6 @@ impl<K: Kind> Coordinator<K> {
             let index = partition_of(id, tasks.inboxes.len());
             i32::try_from(index).ok().map(PartitionIndex)
         })
-    }
-
-    /// How many partitions there are; 0 before there is a topic.
-    pub(crate) fn partition_count(&self) -> usize {
-        self.with_tasks(|tasks| Some(tasks.inboxes.len())).unwrap_or(0)
     }
 
     /// Makes the internal topic unless it is there. COORDINATOR_NOT_AVAILABLE if that can't be done now.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
-use ottla_runtime::{Clock, MonotonicTime};
-use tokio::sync::{Semaphore, mpsc, watch};
+use ottla_runtime::{Clock, MonotonicTime, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ottla_protocol::types::TopicId;
-use tokio::sync::watch;
+use ottla_runtime::watch;
 
 use super::partition::{Partition, Topic};
 use crate::controller::MetadataOffset;
