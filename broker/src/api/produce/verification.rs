@@ -61,6 +61,11 @@ impl Handlers {
             self.verify_partitions(transactional_id, producer, partitions).await
         };
         refuse(rows, &unverified, |place| codes.get(place).copied().unwrap_or(Ok(())), version);
+        if adds {
+            // The marker that ended the producer's last transaction here may have come since, and made the guards void.
+            // New ones need no further question: once this transaction ends too, its epoch is an old one.
+            self.begin_verifications(adds, rows).await;
+        }
     }
 
     /// Gets a guard for each batch that would begin a transaction, and says which those are.
