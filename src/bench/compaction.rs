@@ -198,13 +198,11 @@ fn compact_now(control: &Control, broker: &OwnBroker) -> Result<()> {
         name: Str::from_static("min.cleanable.dirty.ratio"),
         config_operation: 0,
         value: Some(Str::from_static("0")),
-        ..IncrementalAlterConfigsRequestConfig::default()
     };
     let resource = IncrementalAlterConfigsRequestResource {
         resource_type: 2,
         resource_name: Str::from_static(LOG),
         configs: vec![config],
-        ..IncrementalAlterConfigsRequestResource::default()
     };
     let request = IncrementalAlterConfigsRequest {
         resources: vec![resource],

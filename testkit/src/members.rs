@@ -52,7 +52,7 @@ pub fn subscription(topics: &[&str]) -> Bytes {
 }
 
 /// The bytes of a `ConsumerProtocolAssignment` in version 0.
-pub fn assignment(partitions: Partitions) -> Bytes {
+pub fn assignment(partitions: Partitions<'_>) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_i16(0);
     bytes.put_i32(i32::try_from(partitions.len()).expect("few"));
@@ -83,7 +83,7 @@ pub struct ClassicMember {
 
 impl ClassicMember {
     /// Joins and assigns itself these partitions.
-    pub fn join(address: SocketAddr, group: &str, partitions: Partitions) -> ClassicMember {
+    pub fn join(address: SocketAddr, group: &str, partitions: Partitions<'_>) -> ClassicMember {
         let mut client = WireClient::connect(address).named(Some("classic-client"));
         wait_for_coordinator(&mut client, 0, group);
         let topics: Vec<&str> = partitions.iter().map(|(topic, _)| *topic).collect();

@@ -121,7 +121,7 @@ pub(crate) const MEANT: &[Meant] = &[
     ),
     meant("Produce, null record set", &["produce > null record sets > *"]),
     meant(
-        "TxnOffsetCommit, WriteTxnMarkers, a topic without partitions",
+        "OffsetCommit, TxnOffsetCommit, WriteTxnMarkers, a topic without partitions",
         &[
             "txn_offset_commit > mistakes > no partitions > *",
             "write_txn_markers > mistakes > no partitions > *",

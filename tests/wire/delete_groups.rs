@@ -9,7 +9,7 @@ use crate::group_members::fresh_group;
 use crate::offset_commit::{commit, committed, request, row};
 
 fn delete(client: &mut WireClient, version: i16, groups: &[&Str]) -> Vec<(Str, i16)> {
-    let names = groups.iter().map(|group| Str::clone(group)).collect();
+    let names = groups.iter().copied().cloned().collect();
     let answer = client.request(version, &DeleteGroupsRequest { groups_names: names });
     let mut rows: Vec<_> = answer.results.into_iter().map(|row| (row.group_id, row.error_code)).collect();
     rows.sort();

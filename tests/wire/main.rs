@@ -64,6 +64,6 @@ mod produce;
 mod retention;
 mod serve;
 mod sync_group;
-mod txn_offset_commit;
 mod transactions;
+mod txn_offset_commit;
 mod write_txn_markers;

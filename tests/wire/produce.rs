@@ -10,6 +10,7 @@ use ottla_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::api::produce::{
     ProduceRequest, ProduceRequestPartition, ProduceRequestTopic, ProduceResponsePartition,
 };
+use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::record::Codec;
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::Str;
@@ -295,7 +296,7 @@ fn one_replica_is_enough_however_many_the_topic_asks_for() {
 }
 
 #[test]
-fn a_transaction_is_refused_for_good() {
+fn a_transactional_batch_needs_a_transactional_id_that_is_known() {
     let bed = Bed::shared();
     let topic = bed.topic(2, &[]);
     let mut client = bed.client();
@@ -318,7 +319,10 @@ fn a_transaction_is_refused_for_good() {
             transactional_id: Some(Str::from("t")),
             ..produce_request(-1, &topic, 0, transactional.to_bytes())
         };
-        let response = client.request(version, &request);
-        assert_eq!(response.responses[0].partition_responses[0].error_code, 53, "v{version}");
+        let code = wait_for("the coordinator answers", PATIENCE, || {
+            let code = client.request(version, &request).responses[0].partition_responses[0].error_code;
+            (code != ErrorCode::NotEnoughReplicas.code()).then_some(code)
+        });
+        assert_eq!(code, ErrorCode::InvalidProducerIdMapping.code(), "v{version}");
     }
 }

@@ -29,7 +29,6 @@ impl Producer {
             transaction_timeout_ms: 60_000,
             producer_id: -1,
             producer_epoch: -1,
-            ..Default::default()
         };
         let answer = wait_for("the producer has an id", PATIENCE, || {
             let answer = client.request(4, &request);

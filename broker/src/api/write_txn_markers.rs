@@ -30,13 +30,9 @@ impl Handlers {
     pub(super) async fn write_txn_markers(&self, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
         let markers = request.markers.into_iter().map(async |marker| {
             let topics = marker.topics.iter().map(|topic| self.mark_topic(&marker, topic));
-            WriteTxnMarkersResponseMarker {
-                producer_id: marker.producer_id,
-                topics: join_all(topics).await,
-                ..WriteTxnMarkersResponseMarker::default()
-            }
+            WriteTxnMarkersResponseMarker { producer_id: marker.producer_id, topics: join_all(topics).await }
         });
-        WriteTxnMarkersResponse { markers: join_all(markers).await, ..WriteTxnMarkersResponse::default() }
+        WriteTxnMarkersResponse { markers: join_all(markers).await }
     }
 
     async fn mark_topic(
@@ -55,14 +51,9 @@ impl Handlers {
             WriteTxnMarkersResponsePartition {
                 partition_index: *index,
                 error_code: written.err().map_or(0, ErrorCode::code),
-                ..WriteTxnMarkersResponsePartition::default()
             }
         });
-        WriteTxnMarkersResponseTopic {
-            name: topic.name.clone(),
-            partitions: join_all(rows).await,
-            ..WriteTxnMarkersResponseTopic::default()
-        }
+        WriteTxnMarkersResponseTopic { name: topic.name.clone(), partitions: join_all(rows).await }
     }
 
     async fn mark_partition(

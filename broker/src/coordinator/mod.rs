@@ -24,4 +24,4 @@ mod tests;
 pub(crate) mod transaction;
 
 pub(crate) use coordinators::Coordinators;
-pub(crate) use handle::{Coordinator, CoordinatorParts};
+pub(crate) use handle::CoordinatorParts;

@@ -74,7 +74,7 @@ fn crash(work: ShortWork, seed: u64) -> Verdict {
     let ending = if seed.is_multiple_of(2) { Ending::Kill } else { Ending::PowerCut };
     let completed = seed / 2 % 2 == 1;
     let at = AtOperation {
-        from: Duration::from_millis(if seed / CRASHES_PER_OPERATION % 2 == 0 { 0 } else { 150 }),
+        from: Duration::from_millis(if (seed / CRASHES_PER_OPERATION).is_multiple_of(2) { 0 } else { 150 }),
         count: 1 + seed / CRASHES_PER_OPERATION,
         completed,
     };

@@ -95,7 +95,7 @@ fn fault_of_key(
     let last = sends.iter().rposition(|send| certain(send));
     let value = shown.and_then(|record| record.value.ok());
     let place = value.and_then(|value| sends.iter().position(|(send, _)| send.value == value));
-    let Some(last) = last else { return None };
+    let last = last?;
     let (expected, _) = sends[last];
     if place.is_some_and(|place| last <= place) {
         return None;

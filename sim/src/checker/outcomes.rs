@@ -32,13 +32,16 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
     check_places(history, &eras, &finals, found);
 }
 
+/// Where each value stands: offsets, with their batches.
+type Places<'a> = BTreeMap<ValueId, Vec<(i64, &'a LoggedBatch)>>;
+
 /// What is in the logs at the end of the run.
 pub(super) struct Finals<'a> {
     /// Of these partitions nothing is told: compaction takes what is overwritten.
     compacted: BTreeSet<TopicPartition>,
     committed: BTreeMap<TopicPartition, BTreeSet<ValueId>>,
     all: BTreeMap<TopicPartition, &'a LogRead>,
-    places: BTreeMap<TopicPartition, BTreeMap<ValueId, Vec<(i64, &'a LoggedBatch)>>>,
+    places: BTreeMap<TopicPartition, Places<'a>>,
 }
 
 impl<'a> Finals<'a> {

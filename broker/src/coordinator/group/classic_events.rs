@@ -52,9 +52,9 @@ fn pass_on(turn: &mut Turn<'_>, effects: ClassicEffects) {
             }
             Effect::Answer { ticket, answer } => {
                 let answer = match answer {
-                    ClassicAnswer::JoinGroup(response) => GroupAnswer::JoinGroup(response),
-                    ClassicAnswer::SyncGroup(response) => GroupAnswer::SyncGroup(response),
-                    ClassicAnswer::LeaveGroup(response) => GroupAnswer::LeaveGroup(response),
+                    ClassicAnswer::Join(response) => GroupAnswer::JoinGroup(response),
+                    ClassicAnswer::Sync(response) => GroupAnswer::SyncGroup(response),
+                    ClassicAnswer::Leave(response) => GroupAnswer::LeaveGroup(response),
                 };
                 turn.answer(ticket, answer);
             }

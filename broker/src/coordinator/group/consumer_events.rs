@@ -30,13 +30,8 @@ impl Group {
         id_bytes: [u8; 16],
     ) {
         let rules = ConsumerRules::of(&turn.world.config_of(turn.group_id));
-        let heartbeat = Heartbeat {
-            version: caller.version,
-            client_id: &caller.client_id,
-            client_host: &caller.client_host,
-            request,
-            id_bytes,
-        };
+        let heartbeat =
+            Heartbeat { client_id: &caller.client_id, client_host: &caller.client_host, request, id_bytes };
         let told = heartbeat::check(caller.version, request, &rules)
             .and_then(|()| self.consumer_heartbeat(turn, heartbeat));
         let response = told.unwrap_or_else(|error| error.to_response());

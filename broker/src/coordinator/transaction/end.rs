@@ -117,7 +117,8 @@ fn verdict_v2(value: &TransactionValue, request: &EndTransaction) -> Verdict {
     }
     let is_current = value.producer == request.producer;
     let may_be_repeated = matches!(value.state, CompleteCommit | CompleteAbort);
-    if !is_current && !(may_be_repeated && is_repeated) {
+    let may_ask = is_current || (may_be_repeated && is_repeated);
+    if !may_ask {
         return Verdict::Refused(ErrorCode::ProducerFenced);
     }
     match (value.state, request.is_commit) {

@@ -1,7 +1,6 @@
 //! Looking at transactions without changing them: DescribeTransactions and ListTransactions.
 
 use ottla_protocol::error_code::ErrorCode;
-use ottla_protocol::types::ProducerId;
 use ottla_protocol::wire::Str;
 
 use super::core::{Transaction, TransactionCore};
@@ -32,9 +31,8 @@ impl TransactionCore {
 impl ListFilter {
     fn passes(&self, now: Now, value: &TransactionValue) -> bool {
         let name = value.state.name();
-        let has_state = self.states.is_empty() || self.states.iter().any(|state| *state == name);
-        let has_producer = self.producer_ids.is_empty()
-            || self.producer_ids.iter().any(|id: &ProducerId| *id == value.producer.id);
+        let has_state = self.states.is_empty() || self.states.iter().any(|state| **state == *name);
+        let has_producer = self.producer_ids.is_empty() || self.producer_ids.contains(&value.producer.id);
         // A transaction that never began counts as one that began long ago, as in Kafka.
         let age_ms = value.started_at.map_or(i64::MAX, |at| now.wall.0.saturating_sub(at.0));
         let is_old_enough = self.duration_ms < 0 || self.duration_ms < age_ms;

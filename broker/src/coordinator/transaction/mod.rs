@@ -28,13 +28,17 @@ mod tests;
 mod timers;
 mod value;
 
-pub(crate) use self::core::{EndedTransaction, MarkerEffect, TransactionCore};
+#[cfg(test)]
+use self::core::{EndedTransaction, MarkerEffect, TransactionCore};
 pub(crate) use self::kind::TransactionCoordinator;
 pub(crate) use self::markers_task::{MarkerParts, MarkerWanted, MarkersTask};
-pub(crate) use self::record::TransactionRecord;
+#[cfg(test)]
+use self::record::TransactionRecord;
 pub(crate) use self::request::{
     AddPartitions, Description, EndTransaction, InitializeProducer, ListFilter, Listing, TransactionAnswer,
     TransactionRequest, VerifyPartitions,
 };
 pub(crate) use self::state::{TransactionState, TransactionVersion};
-pub(crate) use self::value::{TopicPartition, TransactionValue};
+pub(crate) use self::value::TopicPartition;
+#[cfg(test)]
+use self::value::TransactionValue;

@@ -120,7 +120,7 @@ fn put(entries: &mut [Entry], entry: Entry) -> bool {
 #[inline]
 fn find(entries: &[Entry], place: u64, rest: u32) -> usize {
     let count = entries.len();
-    let mut index = (u128::from(place) * count as u128 >> 64) as usize;
+    let mut index = ((u128::from(place) * count as u128) >> 64) as usize;
     // There is always a vacant place: tables are not filled up.
     while let Some(entry) = entries.get(index) {
         if entry.offset == VACANT || (entry.place == place && entry.rest == rest) {

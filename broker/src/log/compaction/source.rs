@@ -70,12 +70,13 @@ impl<'a> Source<'a> {
             self.reached =
                 EndPlace { offset: checked.next_offset, position: checked.end_position, ..self.reached };
             match checked.bad {
-                Some(BadBatch::Torn { needed, .. }) if needed <= self.size - checked.end_position => {
-                    if !has_moved {
-                        wanted = needed;
-                        continue;
-                    }
+                Some(BadBatch::Torn { needed, .. })
+                    if needed <= self.size - checked.end_position && !has_moved =>
+                {
+                    wanted = needed;
+                    continue;
                 }
+                Some(BadBatch::Torn { needed, .. }) if needed <= self.size - checked.end_position => {}
                 Some(bad) => return Err(SourceError::Damage(self.reached, bad)),
                 None => {}
             }

@@ -74,9 +74,9 @@ pub(super) fn refuse_waiting(
     effects: &mut ClassicEffects,
 ) {
     if let Some(ticket) = member.joining {
-        effects.answer(ticket, ClassicAnswer::JoinGroup(join_refused(member_id, error)));
+        effects.answer(ticket, ClassicAnswer::Join(join_refused(member_id, error)));
     }
     if let Some(ticket) = member.syncing {
-        effects.answer(ticket, ClassicAnswer::SyncGroup(sync_refused(error)));
+        effects.answer(ticket, ClassicAnswer::Sync(sync_refused(error)));
     }
 }

@@ -58,7 +58,7 @@ impl ClassicGroup {
             Outcome::Refused(member_id, error) => answers::join_refused(&member_id, error),
             Outcome::Answered(response) => response,
         };
-        effects.answer(ticket, ClassicAnswer::JoinGroup(response));
+        effects.answer(ticket, ClassicAnswer::Join(response));
     }
 
     /// While members join, only those count that wait: the last to come back can find their places taken.
@@ -146,7 +146,7 @@ impl ClassicGroup {
             Some(earlier) => {
                 let response =
                     answers::join_refused(&Str::copy_of(member_id), ErrorCode::RebalanceInProgress);
-                effects.answer(earlier, ClassicAnswer::JoinGroup(response));
+                effects.answer(earlier, ClassicAnswer::Join(response));
             }
         }
         self.uncount_protocols(&before);

@@ -49,7 +49,7 @@ impl ClassicGroup {
         if has_left && self.state != ClassicState::Empty {
             self.rebalance_or_complete(now, rules, effects);
         }
-        effects.answer(ticket, ClassicAnswer::LeaveGroup(response));
+        effects.answer(ticket, ClassicAnswer::Leave(response));
     }
 
     fn leave(&mut self, member: &LeaveGroupRequestMember, effects: &mut ClassicEffects) -> ErrorCode {

@@ -43,9 +43,9 @@ pub(crate) use self::sync::Committer;
 /// An answer that may come later than its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClassicAnswer {
-    JoinGroup(JoinGroupResponse),
-    SyncGroup(SyncGroupResponse),
-    LeaveGroup(LeaveGroupResponse),
+    Join(JoinGroupResponse),
+    Sync(SyncGroupResponse),
+    Leave(LeaveGroupResponse),
 }
 
 /// The records are of the group itself: whoever owns it knows its id.

@@ -154,7 +154,7 @@ impl ClassicGroup {
         self.joining_count = 0;
         for (member_id, ticket) in joined {
             let response = self.generation_for(&member_id, self.is_leader(&member_id));
-            effects.answer(ticket, ClassicAnswer::JoinGroup(response));
+            effects.answer(ticket, ClassicAnswer::Join(response));
         }
         for member in self.members.values_mut() {
             member.is_new = false;
@@ -169,7 +169,7 @@ impl ClassicGroup {
         for (member_id, member) in &mut self.members {
             member.assignment.clear();
             let Some(ticket) = member.syncing.take() else { continue };
-            effects.answer(ticket, ClassicAnswer::SyncGroup(answers::sync_refused(error)));
+            effects.answer(ticket, ClassicAnswer::Sync(answers::sync_refused(error)));
             let ends = now.monotonic.after(member.session_timeout());
             super::group::set_session_end(&mut self.sessions, member_id, member, ends);
         }

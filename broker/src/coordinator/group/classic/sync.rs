@@ -54,7 +54,7 @@ impl ClassicGroup {
                 self.assignment_of(&request.member_id)
             }
         };
-        effects.answer(ticket, ClassicAnswer::SyncGroup(answer));
+        effects.answer(ticket, ClassicAnswer::Sync(answer));
     }
 
     fn check_sync(&self, version: i16, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
@@ -90,7 +90,7 @@ impl ClassicGroup {
         // Whoever asked on another connection has come back here.
         if let Some(earlier) = member.syncing.replace(ticket) {
             let response = answers::sync_refused(ErrorCode::RebalanceInProgress);
-            effects.answer(earlier, ClassicAnswer::SyncGroup(response));
+            effects.answer(earlier, ClassicAnswer::Sync(response));
         }
     }
 
@@ -122,7 +122,7 @@ impl ClassicGroup {
             .collect();
         for (member_id, ticket) in waiting {
             self.restart_session(now, &member_id);
-            effects.answer(ticket, ClassicAnswer::SyncGroup(self.assignment_of(&member_id)));
+            effects.answer(ticket, ClassicAnswer::Sync(self.assignment_of(&member_id)));
         }
     }
 

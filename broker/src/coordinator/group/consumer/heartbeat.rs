@@ -33,7 +33,6 @@ const MEMBER_ID_FROM: i16 = 1;
 /// A heartbeat, with what is known of its sender.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heartbeat<'a> {
-    pub(crate) version: i16,
     pub(crate) client_id: &'a Str,
     /// `/` and the address.
     pub(crate) client_host: &'a Str,

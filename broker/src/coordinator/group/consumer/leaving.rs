@@ -35,7 +35,7 @@ impl ConsumerGroup {
         if request.member_epoch == AWAY_EPOCH {
             self.go_away(ctx, &member_id);
         } else {
-            self.fence(ctx, &[member_id.clone()]);
+            self.fence(ctx, std::slice::from_ref(&member_id));
         }
         Ok(ConsumerGroupHeartbeatResponse {
             member_id: Some(member_id),

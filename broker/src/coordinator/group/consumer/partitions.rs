@@ -31,10 +31,6 @@ impl Partitions {
         Partitions { topics }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-    }
-
     /// How many partitions there are in all topics.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {

@@ -14,6 +14,9 @@ use super::record::{ConsumerGroupRecord, GroupEpoch, TargetEpoch};
 use super::rules::{ConsumerRules, Context};
 use crate::controller::MetadataImage;
 
+/// What a member subscribes to, and the topics that this comes to.
+type Alike<'a> = (*const [Str], Option<&'a Str>, Rc<[usize]>);
+
 impl ConsumerGroup {
     /// Raises the group's epoch if what it depends on has changed: `has_changed` says that members or subscriptions have;
     /// whether topics have is found out here, if the metadata is newer than when it was last looked at.
@@ -70,7 +73,7 @@ impl ConsumerGroup {
             partition_count: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
             racks: racks_of(ctx.image, topic),
         });
-        let mut last: Option<(*const [Str], Option<&Str>, Rc<[usize]>)> = None;
+        let mut last: Option<Alike<'_>> = None;
         let mut members = Vec::with_capacity(self.members.len());
         for (member_id, member) in &self.members {
             let info = &*member.info;

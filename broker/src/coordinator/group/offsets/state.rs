@@ -49,11 +49,6 @@ impl OffsetMap {
         self.topics.iter()
     }
 
-    /// The offsets of a topic.
-    pub(crate) fn of_topic(&self, topic: &str) -> impl Iterator<Item = (i32, &StoredOffset)> {
-        self.topics.get(topic).into_iter().flatten().map(|(partition, stored)| (*partition, stored))
-    }
-
     /// All of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Str, i32, &StoredOffset)> {
         self.topics.iter().flat_map(|(topic, partitions)| {

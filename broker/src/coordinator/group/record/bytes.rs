@@ -44,14 +44,6 @@ impl<'a> RecordReader<'a> {
         Ok(*taken.first_chunk().expect("so many were taken"))
     }
 
-    pub(crate) fn i8(&mut self) -> Result<i8, InvalidRecord> {
-        self.fixed().map(i8::from_be_bytes)
-    }
-
-    pub(crate) fn bool(&mut self) -> Result<bool, InvalidRecord> {
-        self.i8().map(|byte| byte != 0)
-    }
-
     pub(crate) fn i16(&mut self) -> Result<i16, InvalidRecord> {
         self.fixed().map(i16::from_be_bytes)
     }
@@ -160,8 +152,6 @@ impl<'a> RecordReader<'a> {
 
 /// Writes the fields of a record at the end of a buffer.
 pub(crate) trait RecordWriter {
-    fn put_i8(&mut self, value: i8);
-    fn put_bool(&mut self, value: bool);
     fn put_i16(&mut self, value: i16);
     fn put_i32(&mut self, value: i32);
     fn put_i64(&mut self, value: i64);
@@ -181,14 +171,6 @@ pub(crate) trait RecordWriter {
 }
 
 impl RecordWriter for Vec<u8> {
-    fn put_i8(&mut self, value: i8) {
-        self.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn put_bool(&mut self, value: bool) {
-        self.push(u8::from(value));
-    }
-
     fn put_i16(&mut self, value: i16) {
         self.extend_from_slice(&value.to_be_bytes());
     }

@@ -196,10 +196,10 @@ impl World {
                 (producer.is_open, producer.ending) = (false, None);
             }
             (Asked::Add(number, transaction, partition), TransactionAnswer::Added(Ok(()))) => {
-                if self.producers[*number].transaction == *transaction
-                    && self.producers[*number].ending.is_none()
-                {
-                    self.producers[*number].is_open = true;
+                let producer = &mut self.producers[*number];
+                let is_the_same = producer.transaction == *transaction && producer.ending.is_none();
+                producer.is_open |= is_the_same;
+                if is_the_same {
                     self.write(*number, partition);
                 }
             }

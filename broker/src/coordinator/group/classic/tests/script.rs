@@ -211,7 +211,7 @@ impl Stage {
         let ticket = self.ticket(client);
         if let Some(error) = self.rules.join_refusal(&request) {
             let refused = super::super::answers::join_refused(&request.member_id, error);
-            return effects.answer(ticket, ClassicAnswer::JoinGroup(refused));
+            return effects.answer(ticket, ClassicAnswer::Join(refused));
         }
         let client = Client { id: Str::copy_of(client), host: Str::from("/127.0.0.1") };
         let id_bytes = u128::from(self.next_ticket).to_be_bytes();
@@ -370,14 +370,14 @@ impl Stage {
 
     fn show_answer(&mut self, client: &str, answer: ClassicAnswer) -> String {
         match answer {
-            ClassicAnswer::JoinGroup(answer) => self.show_join(client, answer),
-            ClassicAnswer::SyncGroup(answer) if answer.error_code == 0 => {
+            ClassicAnswer::Join(answer) => self.show_join(client, answer),
+            ClassicAnswer::Sync(answer) if answer.error_code == 0 => {
                 format!("{client} synced {}", String::from_utf8_lossy(&answer.assignment))
                     .trim_end()
                     .to_owned()
             }
-            ClassicAnswer::SyncGroup(answer) => format!("{client} sync {}", name(answer.error_code)),
-            ClassicAnswer::LeaveGroup(answer) => {
+            ClassicAnswer::Sync(answer) => format!("{client} sync {}", name(answer.error_code)),
+            ClassicAnswer::Leave(answer) => {
                 let rows: Vec<&str> = answer.members.iter().map(|row| name(row.error_code)).collect();
                 format!("{client} left {} {}", name(answer.error_code), rows.join(" ")).trim_end().to_owned()
             }

@@ -146,7 +146,7 @@ impl Storm {
                 self.readers[index].doing = Doing::WantsToJoin;
             }
             Doing::Waits(_) => {}
-            Doing::Reads if (self.step + index as u64) % BEAT_EVERY == 0 => self.beat(index),
+            Doing::Reads if (self.step + index as u64).is_multiple_of(BEAT_EVERY) => self.beat(index),
             Doing::Reads => {}
         }
     }
@@ -266,18 +266,18 @@ impl Storm {
                 Effect::Answer { ticket, answer } => {
                     let Some(index) = self.waiting.remove(&ticket) else { continue };
                     match answer {
-                        ClassicAnswer::JoinGroup(answer) => self.on_joined(index, &answer),
-                        ClassicAnswer::SyncGroup(answer) if answer.error_code == 0 => {
+                        ClassicAnswer::Join(answer) => self.on_joined(index, &answer),
+                        ClassicAnswer::Sync(answer) if answer.error_code == 0 => {
                             self.readers[index].assigned = partitions(&answer.assignment);
                             self.readers[index].doing = Doing::Reads;
                         }
-                        ClassicAnswer::SyncGroup(answer)
+                        ClassicAnswer::Sync(answer)
                             if answer.error_code == ErrorCode::RebalanceInProgress.code() =>
                         {
                             self.readers[index].doing = Doing::WantsToJoin;
                         }
-                        ClassicAnswer::SyncGroup(_) => self.forget(index, Doing::WantsToJoin),
-                        ClassicAnswer::LeaveGroup(_) => {}
+                        ClassicAnswer::Sync(_) => self.forget(index, Doing::WantsToJoin),
+                        ClassicAnswer::Leave(_) => {}
                     }
                 }
                 other => panic!("a classic group has no effect like {other:?}"),

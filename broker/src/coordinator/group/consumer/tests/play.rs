@@ -140,13 +140,8 @@ impl Play {
             return Err(HeartbeatError::GroupNotFound(GROUP));
         }
         let (client_id, client_host) = (Str::from_static("c"), Str::from_static("/h"));
-        let heartbeat = Heartbeat {
-            version,
-            client_id: &client_id,
-            client_host: &client_host,
-            request,
-            id_bytes: [7; 16],
-        };
+        let heartbeat =
+            Heartbeat { client_id: &client_id, client_host: &client_host, request, id_bytes: [7; 16] };
         self.with(|group, ctx| group.heartbeat(ctx, heartbeat))
     }
 
