@@ -123,6 +123,7 @@ pub(crate) const MEANT: &[Meant] = &[
     meant(
         "OffsetCommit, TxnOffsetCommit, WriteTxnMarkers, a topic without partitions",
         &[
+            "offset_commit > nobodys groups > no partitions > *",
             "txn_offset_commit > mistakes > no partitions > *",
             "write_txn_markers > mistakes > no partitions > *",
         ],

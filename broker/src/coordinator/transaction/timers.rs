@@ -53,7 +53,7 @@ impl TransactionCore {
             if due.began_at != looked_at_now.began_at {
                 *due = looked_at_now;
             }
-            if due.at < now.monotonic {
+            if due.at <= now.monotonic {
                 overdue.push(id.clone());
             }
         }

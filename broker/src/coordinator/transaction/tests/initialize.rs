@@ -108,7 +108,7 @@ fn the_timeout_of_the_last_who_asked_counts() {
         "init x 1s => 0/0
          init x 0/0 => 0/1
          add2 x 0/1 a-0
-         pass 60s
+         pass 50s
          pass 10s => markers abort 0/2 a-0",
     );
 }
