@@ -2,6 +2,7 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from checks import Checks
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -19,13 +20,16 @@ def member(**options):
 
 
 def poll_until(members, condition, what, seconds=30):
+    """Polls every member in a thread of its own, for long enough to join: a join that is answered between two polls is
+    lost by kafka-python 3.0.12, whose next poll takes it for done and never takes the assignment on."""
     found, deadline = [], time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for one in members:
-            for records in one.poll(timeout_ms=100).values():
-                found.extend(int(record.value) for record in records)
-        if condition(found):
-            return sorted(found)
+    with ThreadPoolExecutor(len(members)) as threads:
+        while time.monotonic() < deadline:
+            for polled in threads.map(lambda one: one.poll(timeout_ms=3000), members):
+                for records in polled.values():
+                    found.extend(int(record.value) for record in records)
+            if condition(found):
+                return sorted(found)
     raise TimeoutError(f"{what}: not within {seconds} s; {[one.assignment() for one in members]}, {found}")
 
 

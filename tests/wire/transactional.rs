@@ -173,12 +173,24 @@ impl Producer {
 
     /// What DescribeTransactions tells of the id.
     pub(crate) fn described(&mut self) -> DescribeTransactionsResponseState {
-        let request = DescribeTransactionsRequest { transactional_ids: vec![self.transactional_id.clone()] };
-        self.client.request(0, &request).transaction_states.remove(0)
+        described(&mut self.client, &self.transactional_id)
     }
 
     /// Waits until the transaction is in this state.
     pub(crate) fn wait_for_state(&mut self, state: &str) {
-        wait_for(state, PATIENCE, || (self.described().transaction_state == state).then_some(()));
+        wait_for_state(&mut self.client, &self.transactional_id, state);
     }
+}
+
+/// What DescribeTransactions tells of an id.
+fn described(client: &mut WireClient, transactional_id: &Str) -> DescribeTransactionsResponseState {
+    let request = DescribeTransactionsRequest { transactional_ids: vec![transactional_id.clone()] };
+    client.request(0, &request).transaction_states.remove(0)
+}
+
+/// Waits until the transaction of an id is in this state.
+pub(crate) fn wait_for_state(client: &mut WireClient, transactional_id: &Str, state: &str) {
+    wait_for(state, PATIENCE, || {
+        (described(client, transactional_id).transaction_state == state).then_some(())
+    });
 }

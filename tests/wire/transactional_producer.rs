@@ -218,6 +218,15 @@ pub(crate) fn stable_end(client: &mut WireClient, topic: &Topic, partition: i32)
     row.offset
 }
 
+/// Waits until no transaction is open in a partition.
+#[track_caller]
+pub(crate) fn wait_for_no_open_transaction(client: &mut WireClient, topic: &Topic, partition: i32) {
+    wait_for("no transaction is open", PATIENCE, || {
+        let row = fetch_committed(client, topic, partition, 0);
+        (row.last_stable_offset == row.high_watermark).then_some(())
+    });
+}
+
 /// Waits until a partition's last stable offset is this.
 #[track_caller]
 pub(crate) fn wait_for_stable_end(client: &mut WireClient, topic: &Topic, partition: i32, end: i64) {
