@@ -4,6 +4,9 @@
 //! thread the disk completes on. Marks for the flusher are handed to the caller, who knows it. Writes go straight to
 //! the disk; what takes several steps (a new segment, a snapshot) is a short task of its own.
 
+mod leaving;
+mod under_way;
+
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,24 +15,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ottla_protocol::types::{Offset, TopicId};
-use ottla_runtime::disk::{DiskWait as _, FileWait as _, OpenMode};
+use ottla_runtime::disk::{DiskWait as _, OpenMode};
 use ottla_runtime::{DiskRef, FileRef, Spawner};
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
+use self::under_way::TellOfPanic;
+pub use self::under_way::{LogHold, UnderWay};
 use super::checkpoint_files::encode_partition_metadata;
-use super::compaction::{Installed, install};
+use super::disk_steps::{put_in_place, sync_directory};
 use super::effect::{LogEffect, LogEvent, NewNames, StorageFailure};
 use super::flusher::FileKey;
 use super::index_writer::IndexWriter;
-use super::partition_log::Replacement;
 use super::preallocation::PreallocationBudget;
 use super::segment::{Indexes, Segment};
 use super::segment_indexes::IndexPolicy;
-use super::segment_names::{
-    FileKind, FileStage, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName, TEMPORARY_SUFFIX,
-};
+use super::segment_names::{FileKind, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SegmentFileName};
 use super::view::PublishedLog;
 use crate::metrics::ReadMetrics;
 
@@ -76,28 +78,6 @@ pub struct DurableMark {
     pub end: Offset,
     /// To be dropped once nothing is done for the mark any more.
     pub under_way: UnderWay,
-}
-
-/// Something is under way in a log's files: a write, a task, a mark that waits for the flusher. Nobody else may touch
-/// the files, or move their directory, before all of these are dropped: [`LogFiles::finished`].
-#[derive(Clone)]
-pub struct UnderWay {
-    /// Nothing is ever sent.
-    held: mpsc::Sender<Infallible>,
-}
-
-/// Somebody else works in an open log's directory: the log is not put to rest, nor its directory moved, before this is
-/// dropped.
-pub struct LogHold {
-    _under_way: UnderWay,
-    is_ending: Arc<AtomicBool>,
-}
-
-impl LogHold {
-    /// Whether somebody waits for this to be dropped.
-    pub fn is_ending(&self) -> bool {
-        self.is_ending.load(Ordering::Acquire)
-    }
 }
 
 /// The files of one log that is open.
@@ -415,62 +395,6 @@ impl LogFiles {
         let _running = self.context.spawner.spawn("remove-snapshots", remove);
     }
 
-    fn retire(&mut self, base: Offset, sink: &EventSink) {
-        self.published.publish_view(self.published.view().without(base));
-        self.writable.retain(|writable| writable.segment.base() != base);
-        self.run("retire segment", LogEvent::SegmentRetired { base }, sink, async move |disk, directory| {
-            // The log goes first: without it the others are left over, and nothing is missing without them.
-            for kind in SEGMENT_KINDS {
-                let (from, to) = retired_names(&directory, base, kind);
-                match disk.rename_wait(&from, &to).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(StorageFailure::new(format!("rename {}", from.display()), &error));
-                    }
-                    Ok(()) | Err(_) => {}
-                }
-            }
-            sync_directory(&disk, &directory).await
-        });
-    }
-
-    fn replace(&self, replacement: Replacement, sink: &EventSink) {
-        self.run_for("replace segments", sink, async move |disk, directory| {
-            match install(&disk, &directory, &replacement.swap, replacement.gaps).await? {
-                Installed::Yes => Ok(LogEvent::SegmentsReplaced(Box::new(replacement))),
-                Installed::No(failure) => {
-                    warn!(directory = %directory.display(), %failure, "a compacted segment can't be put in place");
-                    Ok(LogEvent::NotReplaced)
-                }
-            }
-        });
-    }
-
-    fn show_replaced(&mut self, replacement: &Replacement) {
-        let Replacement { swap, summary, gaps, .. } = replacement;
-        let segment = Segment::existing(Arc::clone(&self.directory), summary.base);
-        let segment = Arc::new(if swap.has_aborted { segment.with_aborted() } else { segment });
-        self.published.publish_view(self.published.view().replaced(&swap.replaced, segment, *gaps));
-        self.writable.retain(|writable| !swap.replaced.contains(&writable.segment.base()));
-    }
-
-    fn remove_retired(&self, base: Offset) {
-        let (disk, directory) = (Arc::clone(&self.context.disk), Arc::clone(&self.directory));
-        let token = self.under_way.clone();
-        let remove = async move {
-            let _until_done = token;
-            for kind in SEGMENT_KINDS {
-                let (_, path) = retired_names(&directory, base, kind);
-                match disk.remove_file_wait(&path).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        warn!(file = %path.display(), %error, "not removed; the next start will try again");
-                    }
-                    Ok(()) | Err(_) => {}
-                }
-            }
-        };
-        let _running = self.context.spawner.spawn("remove-retired", remove);
-    }
-
     /// Runs steps in a task and reports `event`, or what failed.
     fn run<F>(
         &self,
@@ -521,34 +445,10 @@ impl LogFiles {
     }
 }
 
-/// A log waits for the event of each of its tasks, and one that panics has none to send.
-struct TellOfPanic {
-    name: &'static str,
-    sink: EventSink,
-}
-
-impl Drop for TellOfPanic {
-    fn drop(&mut self) {
-        // A task that is dropped otherwise belongs to a broker that stops.
-        if std::thread::panicking() {
-            (self.sink)(LogEvent::Bug(self.name));
-        }
-    }
-}
-
 impl std::fmt::Debug for LogFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "LogFiles({})", self.directory.display())
     }
-}
-
-const SEGMENT_KINDS: [FileKind; 4] =
-    [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
-
-fn retired_names(directory: &Path, base: Offset, kind: FileKind) -> (PathBuf, PathBuf) {
-    let live = SegmentFileName::live(base, kind);
-    let deleted = SegmentFileName { stage: FileStage::Deleted, ..live };
-    (directory.join(live.to_string()), directory.join(deleted.to_string()))
 }
 
 fn outcome(result: io::Result<()>) -> Result<(), io::ErrorKind> {
@@ -568,28 +468,6 @@ async fn make_directory(disk: &DiskRef, directory: &Path, metadata: Bytes) -> Re
     let made = disk.create_directory_wait(directory).await;
     made.map_err(|error| StorageFailure::new(format!("create {}", directory.display()), &error))?;
     put_in_place(disk, &directory.join(PARTITION_METADATA), metadata).await
-}
-
-/// Writes a file whole: to a temporary name, synced, and renamed. Its name is durable once the directory is synced.
-pub(crate) async fn put_in_place(disk: &DiskRef, path: &Path, bytes: Bytes) -> Result<(), StorageFailure> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(TEMPORARY_SUFFIX);
-    let temporary = PathBuf::from(temporary);
-    let failed = |error: io::Error| StorageFailure::new(format!("write {}", temporary.display()), &error);
-    let file = disk.open_wait(&temporary, OpenMode::Create).await.map_err(failed)?;
-    // One that a crash left may be longer.
-    file.truncate_wait(0).await.map_err(failed)?;
-    file.write_at_wait(0, vec![bytes]).await.map_err(failed)?;
-    let synced = disk.sync_file_wait(&file).await;
-    synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", temporary.display()), &error))?;
-    let renamed = disk.rename_wait(&temporary, path).await;
-    renamed.map_err(|error| StorageFailure::new(format!("rename to {}", path.display()), &error))
-}
-
-/// Makes the names in a directory durable.
-pub(crate) async fn sync_directory(disk: &DiskRef, directory: &Path) -> Result<(), StorageFailure> {
-    let synced = disk.sync_directory_wait(directory).await;
-    synced.map_err(|error| StorageFailure::of_sync(format!("sync {}", directory.display()), &error))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod clean_shutdown;
 pub mod clock_watch;
 pub mod compaction;
 pub mod disk_state;
+pub(crate) mod disk_steps;
 mod durability;
 pub mod effect;
 pub mod ends;

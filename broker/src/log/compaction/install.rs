@@ -18,8 +18,8 @@ use ottla_runtime::DiskRef;
 use ottla_runtime::disk::DiskWait as _;
 
 use super::swap::Swap;
+use crate::log::disk_steps::{put_in_place, sync_directory};
 use crate::log::effect::StorageFailure;
-use crate::log::files::{put_in_place, sync_directory};
 use crate::log::gaps::Gaps;
 use crate::log::segment_names::{FileKind, FileStage, GAPS, SWAP, SegmentFileName};
 

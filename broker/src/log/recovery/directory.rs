@@ -12,8 +12,8 @@ use tracing::warn;
 use super::failed;
 use crate::log::checkpoint_files::{encode_partition_metadata, parse_partition_metadata};
 use crate::log::compaction::{Swap, finish};
+use crate::log::disk_steps::put_in_place;
 use crate::log::effect::StorageFailure;
-use crate::log::files::put_in_place;
 use crate::log::gaps::Gaps;
 use crate::log::segment_names::{
     FileKind, FileStage, GAPS, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, SWAP, SegmentFileName,

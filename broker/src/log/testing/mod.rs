@@ -76,4 +76,5 @@ pub(crate) fn marker(producer_id: i64, producer_epoch: i16, committed: bool) -> 
     }
 }
 
+pub(in crate::log) mod crash_machine;
 pub(super) mod rig;

@@ -4,14 +4,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use futures_util::future::{Either, select};
 use ottla_protocol::types::Offset;
-use ottla_runtime::simulated::{Crash, CrashPoint, Machine, Simulation};
+use ottla_runtime::simulated::{Crash, CrashPoint, Machine};
 
 use super::compaction::{Row, Write, abort, batch_of, batches, commit, in_transaction, keyed, rows};
 use crate::config::{CompactionConfig, TopicConfig};
 use crate::log::ends::UpperBound;
 use crate::log::safe_ends::PartitionEnds;
+use crate::log::testing::crash_machine::{CrashMachine, at_every_point};
 use crate::log::testing::rig::{Rig, bytes_of, config};
 
 fn compacted() -> TopicConfig {
@@ -108,43 +108,18 @@ async fn read(rig: &Rig, context: &str) -> Vec<Row> {
 
 /// Crashes at one point, and then again while that is recovered; says whether the workload had ended before it came.
 fn check(point: CrashPoint, crash: Crash, round: u64) -> bool {
-    let seed = round * 10_000
-        + match point {
-            CrashPoint::Submitted(count) => count * 2,
-            CrashPoint::Completed(count) => count * 2 + 1,
-        };
     let context = format!("{point:?} {crash:?} round {round}");
-    let simulation = Simulation::new(seed);
-    let machine = simulation.machine("node");
-    machine.disk().write("data/lock", Vec::new());
-    machine.disk().crash_at(point, crash);
+    let machine = CrashMachine::new(point, crash, round);
     let told = RefCell::new(Told::default());
-    simulation.block_on(async {
-        let work = std::pin::pin!(workload(&machine, &told));
-        let down = std::pin::pin!(machine.wait_until_down());
-        if let Either::Left(_) = select(work, down).await {
-            machine.crash(crash);
-        }
-    });
+    machine.run(async |machine| workload(machine, &told).await);
     let told = told.into_inner();
     if told.checkpoint.is_none() {
         // Compaction had not begun: others look at that.
         return false;
     }
-    machine.restart();
-    let operations = 1 + simulation.rng().below(12);
-    machine.disk().crash_at(CrashPoint::Completed(machine.disk().completed_count() + operations), crash);
-    simulation.block_on(async {
-        let again = std::pin::pin!(Rig::after_crash(&machine, compacted(), told.checkpoint));
-        let down = std::pin::pin!(machine.wait_until_down());
-        if let Either::Left(_) = select(again, down).await {
-            machine.crash(crash);
-        }
-    });
-    machine.disk().crash_at(CrashPoint::Completed(u64::MAX), crash);
-    machine.restart();
-    simulation.block_on(async {
-        let rig = Rig::after_crash(&machine, compacted(), told.checkpoint).await;
+    machine.run_again(12, async |machine| Rig::after_crash(machine, compacted(), told.checkpoint).await);
+    machine.come_back(async |machine| {
+        let rig = Rig::after_crash(machine, compacted(), told.checkpoint).await;
         let mut rig = rig.unwrap_or_else(|error| panic!("{context}: {error}"));
         assert_eq!(rig.log.core.damage(), None, "{context}");
         assert_eq!(rig.log.core.ends().log_end, Offset(told.log_end), "{context}");
@@ -174,7 +149,7 @@ fn check(point: CrashPoint, crash: Crash, round: u64) -> bool {
         // The log goes on, sleeps and wakes.
         rig.append_durably(&batch_of(&keyed(&[("z", Some("9"))]))).await;
         let sleeping = rig.hibernate().await;
-        let rig = Rig::open(&machine, compacted(), &sleeping).await.expect("it can be opened");
+        let rig = Rig::open(machine, compacted(), &sleeping).await.expect("it can be opened");
         assert!(read(&rig, &context).await.iter().any(|row| row.key.as_deref() == Some("z")), "{context}");
     });
     told.done
@@ -183,27 +158,12 @@ fn check(point: CrashPoint, crash: Crash, round: u64) -> bool {
 /// How often each point is tried, with other seeds. More of them are a longer hunt.
 const ROUNDS: u64 = 2;
 
-fn check_every_point(of: impl Fn(u64) -> CrashPoint, crash: Crash) {
-    for count in 1.. {
-        let mut done = true;
-        for round in 0..ROUNDS {
-            done &= check(of(count), crash, round);
-        }
-        if done {
-            assert!(count > 100, "the workload has many operations");
-            return;
-        }
-    }
-}
-
 #[test]
 fn a_kill_at_any_operation_of_a_compaction_loses_nothing() {
-    check_every_point(CrashPoint::Submitted, Crash::Kill);
-    check_every_point(CrashPoint::Completed, Crash::Kill);
+    at_every_point(ROUNDS, |point, round| check(point, Crash::Kill, round));
 }
 
 #[test]
 fn a_power_cut_at_any_operation_of_a_compaction_loses_nothing() {
-    check_every_point(CrashPoint::Submitted, Crash::PowerCut);
-    check_every_point(CrashPoint::Completed, Crash::PowerCut);
+    at_every_point(ROUNDS, |point, round| check(point, Crash::PowerCut, round));
 }

@@ -3,14 +3,14 @@
 
 use std::cell::RefCell;
 
-use futures_util::future::{Either, select};
 use ottla_protocol::types::Offset;
-use ottla_runtime::simulated::{Crash, CrashPoint, Machine, Simulation};
+use ottla_runtime::simulated::{Crash, CrashPoint, Machine};
 
 use crate::log::batch_validation::ValidatedBatch;
 use crate::log::partition_log::AppendOutcome;
 use crate::log::retention::RetentionPolicy;
 use crate::log::safe_ends::PartitionEnds;
+use crate::log::testing::crash_machine::{CrashMachine, at_every_point};
 use crate::log::testing::produced;
 use crate::log::testing::rig::{Rig, config};
 
@@ -77,41 +77,15 @@ fn note(rig: &Rig, told: &RefCell<Told>) {
 
 /// Crashes at one point, and then again while that is recovered; says whether the workload had ended before it came.
 fn check(point: CrashPoint, crash: Crash, with_checkpoint: bool, round: u64) -> bool {
-    let seed = round * 10_000
-        + match point {
-            CrashPoint::Submitted(count) => count * 2,
-            CrashPoint::Completed(count) => count * 2 + 1,
-        };
     let context = format!("{point:?} {crash:?} checkpoint {with_checkpoint} round {round}");
-    let simulation = Simulation::new(seed);
-    let machine = simulation.machine("node");
-    // The data directory was there before.
-    machine.disk().write("data/lock", Vec::new());
-    machine.disk().crash_at(point, crash);
+    let machine = CrashMachine::new(point, crash, round);
     let told = RefCell::new(Told::default());
-    simulation.block_on(async {
-        let work = std::pin::pin!(workload(&machine, &told));
-        let down = std::pin::pin!(machine.wait_until_down());
-        if let Either::Left(_) = select(work, down).await {
-            machine.crash(crash);
-        }
-    });
+    machine.run(async |machine| workload(machine, &told).await);
     let told = told.into_inner();
     let safe = told.checkpoint.filter(|_| with_checkpoint);
-    machine.restart();
-    let operations = 1 + simulation.rng().below(20);
-    machine.disk().crash_at(CrashPoint::Completed(machine.disk().completed_count() + operations), crash);
-    simulation.block_on(async {
-        let again = std::pin::pin!(Rig::after_crash(&machine, config(), safe));
-        let down = std::pin::pin!(machine.wait_until_down());
-        if let Either::Left(_) = select(again, down).await {
-            machine.crash(crash);
-        }
-    });
-    machine.disk().crash_at(CrashPoint::Completed(u64::MAX), crash);
-    machine.restart();
-    simulation.block_on(async {
-        let mut rig = Rig::after_crash(&machine, config(), safe).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+    machine.run_again(20, async |machine| Rig::after_crash(machine, config(), safe).await);
+    machine.come_back(async |machine| {
+        let mut rig = Rig::after_crash(machine, config(), safe).await.unwrap_or_else(|error| panic!("{context}: {error}"));
         let ends = rig.log.core.ends();
         assert_eq!(rig.log.core.damage(), None, "{context}");
         assert!(told.safe_end <= ends.log_end.0, "{context}: {ends:?}, safe was {}", told.safe_end);
@@ -136,7 +110,7 @@ fn check(point: CrashPoint, crash: Crash, with_checkpoint: bool, round: u64) -> 
             assert_eq!(rig.append_durably(&batch_number(number)).await.0, Offset(number.into()), "{context}");
         }
         let sleeping = rig.hibernate().await;
-        let rig = Rig::open(&machine, config(), &sleeping).await.expect("it can be opened");
+        let rig = Rig::open(machine, config(), &sleeping).await.expect("it can be opened");
         assert_eq!(rig.log.core.ends().log_end, Offset(i64::from(BATCHES) + 3), "{context}");
         rig.read_all(ends.log_start.0, 1 << 20).await.unwrap_or_else(|error| panic!("{context}: {error}"));
     });
@@ -146,28 +120,18 @@ fn check(point: CrashPoint, crash: Crash, with_checkpoint: bool, round: u64) -> 
 /// How often each point is tried, with other seeds. More of them are a longer hunt.
 const ROUNDS: u64 = 2;
 
-fn check_every_point(of: impl Fn(u64) -> CrashPoint, crash: Crash) {
-    for count in 1.. {
-        let mut done = true;
-        for round in 0..ROUNDS {
-            done &= check(of(count), crash, false, round);
-            done &= check(of(count), crash, true, round);
-        }
-        if done {
-            assert!(count > 100, "the workload has many operations");
-            return;
-        }
-    }
+fn check_every_point(crash: Crash) {
+    at_every_point(ROUNDS, |point, round| {
+        check(point, crash, false, round) & check(point, crash, true, round)
+    });
 }
 
 #[test]
 fn a_kill_at_any_operation_loses_nothing_that_was_safe() {
-    check_every_point(CrashPoint::Submitted, Crash::Kill);
-    check_every_point(CrashPoint::Completed, Crash::Kill);
+    check_every_point(Crash::Kill);
 }
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_that_was_safe() {
-    check_every_point(CrashPoint::Submitted, Crash::PowerCut);
-    check_every_point(CrashPoint::Completed, Crash::PowerCut);
+    check_every_point(Crash::PowerCut);
 }

@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use futures_util::future::{Either, select};
 use ottla_protocol::types::{Offset, ProducerEpoch, ProducerId};
 use ottla_runtime::simulated::{Crash, CrashPoint, Machine, Simulation};
 
@@ -14,6 +13,7 @@ use crate::log::ends::UpperBound;
 use crate::log::partition_log::{AppendError, AppendOutcome};
 use crate::log::producer_state::{BatchIdentity, MarkerError};
 use crate::log::safe_ends::PartitionEnds;
+use crate::log::testing::crash_machine::{CrashMachine, at_every_point};
 use crate::log::testing::rig::{DIRECTORY, Rig, config, recovered};
 use crate::log::testing::{log_bytes, marker, produced, transactional};
 use crate::log::transaction_index::AbortedTransaction;
@@ -338,28 +338,13 @@ async fn workload(machine: &Machine, told: &RefCell<Told>) {
 /// Crashes at one point; says whether the workload had ended before it came.
 fn check_crash(point: CrashPoint, crash: Crash, with_checkpoint: bool) -> bool {
     let context = format!("{point:?} {crash:?} checkpoint {with_checkpoint}");
-    let seed = match point {
-        CrashPoint::Submitted(count) => count * 2,
-        CrashPoint::Completed(count) => count * 2 + 1,
-    };
-    let simulation = Simulation::new(seed);
-    let machine = simulation.machine("node");
-    machine.disk().write("data/lock", Vec::new());
-    machine.disk().crash_at(point, crash);
+    let machine = CrashMachine::new(point, crash, 0);
     let told = RefCell::new(Told::default());
-    simulation.block_on(async {
-        let work = std::pin::pin!(workload(&machine, &told));
-        let down = std::pin::pin!(machine.wait_until_down());
-        if let Either::Left(_) = select(work, down).await {
-            machine.crash(crash);
-        }
-    });
+    machine.run(async |machine| workload(machine, &told).await);
     let told = told.into_inner();
     let safe = told.checkpoint.filter(|_| with_checkpoint);
-    machine.disk().crash_at(CrashPoint::Completed(u64::MAX), crash);
-    machine.restart();
-    simulation.block_on(async {
-        let rig = Rig::after_crash(&machine, config(), safe).await;
+    machine.come_back(async |machine| {
+        let rig = Rig::after_crash(machine, config(), safe).await;
         let mut rig = rig.unwrap_or_else(|error| panic!("{context}: {error}"));
         let end = rig.log.core.ends().log_end.0;
         assert!(told.safe_end <= end, "{context}: {end}, safe was {}", told.safe_end);
@@ -370,7 +355,7 @@ fn check_crash(point: CrashPoint, crash: Crash, with_checkpoint: bool) -> bool {
         }
         check(&rig, 0, &format!("{context}: gone on")).await;
         let sleeping = rig.hibernate().await;
-        let rig = Rig::open(&machine, config(), &sleeping).await.expect("it can be opened");
+        let rig = Rig::open(machine, config(), &sleeping).await.expect("it can be opened");
         check(&rig, 0, &format!("{context}: slept")).await;
         for (id, epoch) in [(1, 4), (2, 4), (3, 2)] {
             assert!(rig.log.core.producers().knows(ProducerId(id)), "{context}: {id}");
@@ -385,14 +370,6 @@ fn check_crash(point: CrashPoint, crash: Crash, with_checkpoint: bool) -> bool {
 #[test]
 fn a_crash_at_any_operation_leaves_transactions_as_the_log_says() {
     for crash in [Crash::Kill, Crash::PowerCut] {
-        for point in [CrashPoint::Submitted, CrashPoint::Completed] {
-            for count in 1.. {
-                let done = check_crash(point(count), crash, false) & check_crash(point(count), crash, true);
-                if done {
-                    assert!(count > 100, "the workload has many operations");
-                    break;
-                }
-            }
-        }
+        at_every_point(1, |point, _| check_crash(point, crash, false) & check_crash(point, crash, true));
     }
 }
