@@ -8,16 +8,17 @@ use crate::bed::{Bed, PATIENCE};
 use crate::check::Checks;
 use crate::transactional::Producer;
 
-fn request(producer: &Producer, group: &'static str) -> AddOffsetsToTxnRequest {
+pub(crate) fn request(producer: &Producer, group: &str) -> AddOffsetsToTxnRequest {
     AddOffsetsToTxnRequest {
         transactional_id: producer.transactional_id.clone(),
         producer_id: producer.id,
         producer_epoch: producer.epoch,
-        group_id: Str::from(group),
+        group_id: Str::copy_of(group),
     }
 }
 
-fn add(producer: &mut Producer, version: i16, request: &AddOffsetsToTxnRequest) -> i16 {
+/// The code, once nothing is in the way.
+pub(crate) fn add(producer: &mut Producer, version: i16, request: &AddOffsetsToTxnRequest) -> i16 {
     wait_for("the groups' topic is there", PATIENCE, || {
         let code = producer.client.request(version, request).error_code;
         (![14, 15, 16, 51].contains(&code)).then_some(code)

@@ -13,9 +13,9 @@
 
 mod bed;
 mod check;
+mod committed_reads;
 mod group_members;
 mod transactional;
-mod transactional_producer;
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;

@@ -15,11 +15,12 @@ use crate::bed::{
     produce, records_of, topic_id,
 };
 use crate::check::Checks;
-use crate::transactional::wait_for_state;
-use crate::transactional_producer::{
-    Kind, NOT_ENOUGH_REPLICAS, Transactional, committed_offsets, committed_request, fetch_committed,
-    in_transaction, only_produced, producers_of, stable_end, wait_for_no_open_transaction,
-    wait_for_stable_end,
+use crate::committed_reads::{
+    committed_offsets, committed_request, fetch_committed, producers_of, stable_end,
+    wait_for_no_open_transaction, wait_for_stable_end,
+};
+use crate::transactional::{
+    Kind, NOT_ENOUGH_REPLICAS, Producer, in_transaction, only_produced, wait_for_state,
 };
 
 #[test]
@@ -29,7 +30,7 @@ fn committed_and_aborted_records_are_told_apart() {
         let topic = bed.topic(1, &[]);
         let mut client = bed.client();
         let (mut one, mut other) =
-            (Transactional::fresh(bed.address(), kind), Transactional::fresh(bed.address(), kind));
+            (Producer::fresh(bed.address(), kind), Producer::fresh(bed.address(), kind));
         // 0..2 of one, 2 of the other, 3 of nobody; then their ends, and one more of each.
         assert_eq!(one.write(&topic, 0, 2), 0);
         assert_eq!(other.write(&topic, 0, 1), 2);
@@ -42,21 +43,21 @@ fn committed_and_aborted_records_are_told_apart() {
         assert!(records_of(&row).is_empty());
         assert_eq!(row.aborted_transactions, Some(Vec::new()));
 
-        one.end(false);
+        one.finish(false);
         wait_for_stable_end(&mut client, &topic, 0, 2);
-        other.end(true);
+        other.finish(true);
         wait_for_stable_end(&mut client, &topic, 0, 6);
         let row = fetch_committed(&mut client, &topic, 0, 0);
         let aborted = row.aborted_transactions.unwrap_or_default();
         let told: Vec<(i64, i64)> = aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect();
-        assert_eq!(told, [(one.producer_id, 0)], "{kind:?}");
+        assert_eq!(told, [(one.id, 0)], "{kind:?}");
         assert_eq!(committed_offsets(&mut client, &topic, 0), [2, 3]);
         // Behind the aborted records nothing is told of them.
         let row = fetch_committed(&mut client, &topic, 0, 5);
         assert_eq!(row.aborted_transactions, Some(Vec::new()));
 
         assert_eq!(one.write(&topic, 0, 1), 6);
-        one.end(true);
+        one.finish(true);
         wait_for_stable_end(&mut client, &topic, 0, 8);
         assert_eq!(committed_offsets(&mut client, &topic, 0), [2, 3, 6]);
     }
@@ -67,13 +68,13 @@ fn a_fetch_that_waits_is_woken_by_the_end_of_a_transaction() {
     let bed = Bed::shared();
     for kind in Kind::BOTH {
         let topic = bed.topic(1, &[]);
-        let mut producer = Transactional::fresh(bed.address(), kind);
+        let mut producer = Producer::fresh(bed.address(), kind);
         producer.write(&topic, 0, 1);
         let mut reader = bed.client();
         let request = FetchRequest { max_wait_ms: 20_000, min_bytes: 1, ..committed_request(&topic, 0, 0) };
         let asked = reader.send(FETCH, &request);
         producer.write(&topic, 0, 1);
-        producer.end(true);
+        producer.finish(true);
         #[expect(clippy::disallowed_methods, reason = "a client of a real process has a real clock")]
         let begun = std::time::Instant::now();
         let row = only_row(reader.receive::<FetchRequest>(FETCH, asked));
@@ -89,10 +90,9 @@ fn what_may_not_be_written_gets_its_code() {
     let topic = bed.topic(8, &[]);
     let mut checks = Checks::new();
     let mut client = bed.client();
-    let mut one = Transactional::fresh(bed.address(), Kind::V1);
-    let mine = |one: &Transactional, epoch, sequence| {
-        in_transaction(counted(1).of_producer(one.producer_id, epoch, sequence))
-    };
+    let mut one = Producer::fresh(bed.address(), Kind::V1);
+    let mine =
+        |one: &Producer, epoch, sequence| in_transaction(counted(1).of_producer(one.id, epoch, sequence));
 
     let batch = mine(&one, 0, 0);
     for version in [11, 12] {
@@ -107,7 +107,7 @@ fn what_may_not_be_written_gets_its_code() {
             (expected, -1),
         );
     }
-    assert_eq!(one.add(&topic, 0), 0);
+    assert_eq!(one.add(3, &[(&topic, 0)]), [0]);
     for (epoch, version) in [(1, 10), (1, 11), (1, 12)] {
         let row = one.send_batch(version, &topic, 0, mine(&one, epoch, 0));
         checks.same(format!("a future epoch at {version}"), (row.error_code, row.log_start_offset), (47, -1));
@@ -121,10 +121,10 @@ fn what_may_not_be_written_gets_its_code() {
         let row = only_produced(client.request(version, &request));
         checks.same(format!("another transactional id at {version}"), row.error_code, 49);
     }
-    assert_eq!(one.add(&topic, 3), 0);
+    assert_eq!(one.add(3, &[(&topic, 3)]), [0]);
     let row = one.send_batch(11, &topic, 3, mine(&one, 0, 5));
     checks.same("a first write of the old way may begin anywhere", row.error_code, 0);
-    let row = produce(&mut client, 11, &topic, 3, counted(1).of_producer(one.producer_id, 0, 6).to_bytes());
+    let row = produce(&mut client, 11, &topic, 3, counted(1).of_producer(one.id, 0, 6).to_bytes());
     checks.same("a plain batch while its transaction is open", row.error_code, 48);
     let request = ottla_protocol::api::produce::ProduceRequest {
         transactional_id: Some(fresh_name()),
@@ -132,14 +132,14 @@ fn what_may_not_be_written_gets_its_code() {
     };
     let row = only_produced(client.request(11, &request));
     checks.same("any transactional id once the transaction is open there", row.error_code, 0);
-    one.end(false);
+    one.finish(false);
 
-    let mut new = Transactional::fresh(bed.address(), Kind::V2);
+    let mut new = Producer::fresh(bed.address(), Kind::V2);
     for (sequence, expected) in [(5, 45), (7, 45), (0, 0), (2, 45), (1, 0)] {
         let row = new.send_batch(12, &topic, 1, mine(&new, 0, sequence));
         checks.same(format!("sequence {sequence} of the new way"), row.error_code, expected);
     }
-    new.end(true);
+    new.finish(true);
     for (epoch, expected) in [(0, 47), (1, 0)] {
         let batch = mine(&new, epoch, 0);
         let row = wait_for("the coordinator answers", PATIENCE, || {
@@ -148,7 +148,7 @@ fn what_may_not_be_written_gets_its_code() {
         });
         checks.same(format!("epoch {epoch} in the second transaction"), row.error_code, expected);
     }
-    new.end(true);
+    new.finish(true);
 }
 
 /// The old way, and the new in which the partition is added by the write itself: right behind the end of the last
@@ -157,13 +157,13 @@ fn what_may_not_be_written_gets_its_code() {
 fn the_next_transaction_may_begin_at_once() {
     let bed = Bed::shared();
     let topic = bed.topic(3, &[]);
-    let mut producer = Transactional::fresh(bed.address(), Kind::V2);
+    let mut producer = Producer::fresh(bed.address(), Kind::V2);
     for round in 0..20 {
         for partition in 0..3 {
             let row = producer.send_patiently(&topic, partition, 1);
             assert_eq!(row.error_code, 0, "round {round}: {row:?}");
         }
-        producer.end(round % 2 == 0);
+        producer.finish(round % 2 == 0);
     }
     let mut client = bed.client();
     for partition in 0..3 {
@@ -180,20 +180,20 @@ fn a_zombie_writes_nothing_that_is_committed() {
     for kind in Kind::BOTH {
         let topic = bed.topic(2, &[]);
         let mut client = bed.client();
-        let mut zombie = Transactional::fresh(bed.address(), kind);
+        let mut zombie = Producer::fresh(bed.address(), kind);
         zombie.write(&topic, 0, 2);
-        let mut next = Transactional::with(bed.address(), kind, zombie.id.clone(), 60_000);
-        assert_eq!(next.producer_id, zombie.producer_id);
+        let mut next = Producer::with(bed.address(), kind, zombie.transactional_id.clone(), 60_000);
+        assert_eq!(next.id, zombie.id);
         assert!(zombie.epoch < next.epoch);
         wait_for_stable_end(&mut client, &topic, 0, 3);
         assert_eq!(zombie.send(&topic, 0, 1).error_code, 47, "{kind:?}: where it has written");
         assert_eq!(zombie.send(&topic, 1, 1).error_code, 47, "{kind:?}: where it has not");
-        assert_eq!(zombie.add(&topic, 1), 90);
-        assert_eq!(zombie.try_end(true), 90);
+        assert_eq!(zombie.add(3, &[(&topic, 1)]), [90]);
+        assert_eq!(zombie.try_finish(true), 90);
         next.write(&topic, 0, 1);
         assert_eq!(zombie.send(&topic, 0, 1).error_code, 47);
-        assert_eq!(zombie.try_end(false), 90);
-        next.end(true);
+        assert_eq!(zombie.try_finish(false), 90);
+        next.finish(true);
         wait_for_stable_end(&mut client, &topic, 0, 5);
         assert_eq!(committed_offsets(&mut client, &topic, 0), [3], "{kind:?}");
         assert_eq!(committed_offsets(&mut client, &topic, 1), [] as [i64; 0]);
@@ -207,31 +207,31 @@ fn what_comes_late_from_an_older_transaction_stays_out_of_the_next() {
     let topic = bed.topic(2, &[]);
     let mut client = bed.client();
 
-    let mut new = Transactional::fresh(bed.address(), Kind::V2);
+    let mut new = Producer::fresh(bed.address(), Kind::V2);
     new.write(&topic, 0, 1);
-    let (old_epoch, producer_id) = (new.epoch, new.producer_id);
-    new.end(true);
+    let (old_epoch, producer_id) = (new.epoch, new.id);
+    new.finish(true);
     new.write(&topic, 0, 1);
     let late = in_transaction(counted(1).of_producer(producer_id, old_epoch, 0));
     for partition in [0, 1] {
         assert_eq!(new.send_batch(12, &topic, partition, late.clone()).error_code, 47, "{partition}");
     }
-    let mut delayed = Transactional::fresh(bed.address(), Kind::V2);
-    delayed.id = new.id.clone();
-    (delayed.producer_id, delayed.epoch) = (producer_id, old_epoch);
-    assert_eq!(delayed.add(&topic, 1), 90);
-    assert_eq!(delayed.try_end(false), 90, "an end of the first transaction doesn't end the second");
+    let mut delayed = Producer::fresh(bed.address(), Kind::V2);
+    delayed.transactional_id = new.transactional_id.clone();
+    (delayed.id, delayed.epoch) = (producer_id, old_epoch);
+    assert_eq!(delayed.add(3, &[(&topic, 1)]), [90]);
+    assert_eq!(delayed.try_finish(false), 90, "an end of the first transaction doesn't end the second");
     assert_eq!(stable_end(&mut client, &topic, 0), 2);
-    new.end(true);
+    new.finish(true);
     wait_for_stable_end(&mut client, &topic, 0, 4);
     assert_eq!(stable_end(&mut client, &topic, 1), 0, "nothing hangs where nothing was written");
 
     // The old way: the epoch says nothing, but each transaction's first write is held against what was added.
-    let mut old = Transactional::fresh(bed.address(), Kind::V1);
+    let mut old = Producer::fresh(bed.address(), Kind::V1);
     old.write(&topic, 0, 1);
-    old.end(true);
+    old.finish(true);
     wait_for_stable_end(&mut client, &topic, 0, 6);
-    let late = in_transaction(counted(1).of_producer(old.producer_id, old.epoch, 1));
+    let late = in_transaction(counted(1).of_producer(old.id, old.epoch, 1));
     let code = wait_for("the transaction is complete", PATIENCE, || {
         let code = old.send_batch(11, &topic, 0, late.clone()).error_code;
         (code != NOT_ENOUGH_REPLICAS).then_some(code)
@@ -246,7 +246,7 @@ fn records_may_be_deleted_under_an_open_transaction() {
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);
     let mut client = bed.client();
-    let mut producer = Transactional::fresh(bed.address(), Kind::V2);
+    let mut producer = Producer::fresh(bed.address(), Kind::V2);
     producer.write(&topic, 0, 3);
     append_to(&mut client, &topic, 0, &counted(2));
     let request = DeleteRecordsRequest {
@@ -260,7 +260,7 @@ fn records_may_be_deleted_under_an_open_transaction() {
     assert_eq!((row.error_code, row.low_watermark), (0, 4));
     let row = fetch_committed(&mut client, &topic, 0, 4);
     assert_eq!((row.error_code, row.log_start_offset, row.last_stable_offset), (0, 4, 4));
-    producer.end(false);
+    producer.finish(false);
     wait_for_stable_end(&mut client, &topic, 0, 6);
     assert_eq!(committed_offsets_from(&mut client, &topic, 4), 1);
 }
@@ -291,17 +291,17 @@ fn a_transaction_that_was_decided_ends_after_a_crash_everywhere_alike() {
     let mut expected = vec![Vec::new(); 8];
     for (round, kind) in [Kind::V1, Kind::V2, Kind::V1, Kind::V2].into_iter().enumerate() {
         let committed = round < 2;
-        let mut producer = Transactional::fresh(broker.address(), kind);
+        let mut producer = Producer::fresh(broker.address(), kind);
         for (partition, offsets) in (0..).zip(&mut expected) {
             let offset = producer.write(&topic, partition, 1);
             offsets.extend(committed.then_some(offset));
         }
-        producer.end(committed);
+        producer.finish(committed);
         broker.kill();
         broker = serve();
         let state = if committed { "CompleteCommit" } else { "CompleteAbort" };
         let mut client = WireClient::connect(broker.address());
-        wait_for_state(&mut client, &producer.id, state);
+        wait_for_state(&mut client, &producer.transactional_id, state);
         for (partition, offsets) in (0..).zip(&expected) {
             wait_for_no_open_transaction(&mut client, &topic, partition);
             let found = committed_offsets(&mut client, &topic, partition);
@@ -322,12 +322,12 @@ fn a_transaction_whose_client_is_gone_ends_by_itself() {
     for kind in Kind::BOTH {
         let topic = bed.topic(2, &[]);
         let mut client = bed.client();
-        let mut producer = Transactional::with(bed.address(), kind, fresh_name(), 1_000);
+        let mut producer = Producer::with(bed.address(), kind, fresh_name(), 1_000);
         producer.write(&topic, 0, 1);
         producer.write(&topic, 1, 1);
         let open = producers_of(&mut client, &topic, 0);
         assert_eq!((open.len(), open[0].current_txn_start_offset, open[0].coordinator_epoch), (1, 0, -1));
-        assert_eq!(open[0].producer_id, producer.producer_id);
+        assert_eq!(open[0].producer_id, producer.id);
         for partition in [0, 1] {
             wait_for_stable_end(&mut client, &topic, partition, 2);
             assert_eq!(committed_offsets(&mut client, &topic, partition), [] as [i64; 0]);
@@ -353,7 +353,7 @@ fn an_open_transaction_outlives_a_clean_stop() {
     let name = fresh_name();
     create_topic(&mut WireClient::connect(broker.address()), &name, 2, &[]);
     let topic = Topic { id: topic_id(&mut WireClient::connect(broker.address()), &name), name };
-    let mut producer = Transactional::fresh(broker.address(), Kind::V2);
+    let mut producer = Producer::fresh(broker.address(), Kind::V2);
     producer.write(&topic, 0, 2);
     append_to(&mut WireClient::connect(broker.address()), &topic, 1, &counted(3));
     assert!(broker.stop().success());
@@ -366,7 +366,7 @@ fn an_open_transaction_outlives_a_clean_stop() {
     wait_for("the producer goes on", PATIENCE, || {
         (producer.send(&topic, 0, 1).error_code == 0).then_some(())
     });
-    wait_for("it ends", PATIENCE, || (producer.try_end(true) == 0).then_some(()));
+    wait_for("it ends", PATIENCE, || (producer.try_finish(true) == 0).then_some(()));
     wait_for_stable_end(&mut client, &topic, 0, 4);
     assert_eq!(committed_offsets(&mut client, &topic, 0), [0, 1, 2]);
     assert!(broker.stop().success());

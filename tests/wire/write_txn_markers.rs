@@ -7,9 +7,8 @@ use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{Bed, Topic, fresh_name};
 use crate::check::Checks;
-use crate::transactional_producer::{
-    Kind, Transactional, committed_offsets, producers_of, stable_end, wait_for_stable_end,
-};
+use crate::committed_reads::{committed_offsets, producers_of, stable_end, wait_for_stable_end};
+use crate::transactional::{Kind, Producer};
 
 /// The codes of the partitions, in order.
 fn mark(
@@ -34,13 +33,9 @@ fn mark(
     rows.iter().map(|row| row.error_code).collect()
 }
 
-fn abort(
-    producer: &Transactional,
-    producer_epoch: i16,
-    coordinator_epoch: i32,
-) -> WriteTxnMarkersRequestMarker {
+fn abort(producer: &Producer, producer_epoch: i16, coordinator_epoch: i32) -> WriteTxnMarkersRequestMarker {
     WriteTxnMarkersRequestMarker {
-        producer_id: producer.producer_id,
+        producer_id: producer.id,
         producer_epoch,
         transaction_result: false,
         coordinator_epoch,
@@ -53,7 +48,7 @@ fn a_hanging_transaction_is_ended_with_what_describe_producers_tells() {
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);
     let mut client = bed.client();
-    let mut producer = Transactional::fresh(bed.address(), Kind::V1);
+    let mut producer = Producer::fresh(bed.address(), Kind::V1);
     producer.write(&topic, 0, 2);
     let open = producers_of(&mut client, &topic, 0).remove(0);
     assert_eq!((open.current_txn_start_offset, open.coordinator_epoch), (0, -1));
@@ -64,7 +59,7 @@ fn a_hanging_transaction_is_ended_with_what_describe_producers_tells() {
     assert_eq!(committed_offsets(&mut client, &topic, 0), [] as [i64; 0]);
     assert_eq!(mark(&mut client, 1, marker, &[(&topic, &[0])]), [0], "once more ends nothing");
     // The coordinator knows nothing of it, and ends what it knows.
-    producer.end(true);
+    producer.finish(true);
     wait_for_stable_end(&mut client, &topic, 0, 5);
     assert_eq!(committed_offsets(&mut client, &topic, 0), [] as [i64; 0]);
 }
@@ -75,9 +70,9 @@ fn markers_from_the_past_are_refused() {
     let topic = bed.topic(2, &[]);
     let mut client = bed.client();
     let mut checks = Checks::new();
-    let mut producer = Transactional::fresh(bed.address(), Kind::V1);
+    let mut producer = Producer::fresh(bed.address(), Kind::V1);
     producer.write(&topic, 0, 1);
-    producer.end(true);
+    producer.finish(true);
     wait_for_stable_end(&mut client, &topic, 0, 2);
     let nowhere = Topic { name: fresh_name(), ..topic.clone() };
     for (case, epoch, coordinator_epoch, expected) in [
@@ -101,7 +96,7 @@ fn a_marker_with_the_epoch_of_the_open_transaction_is_late_where_each_has_its_ow
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);
     let mut client = bed.client();
-    let mut producer = Transactional::fresh(bed.address(), Kind::V2);
+    let mut producer = Producer::fresh(bed.address(), Kind::V2);
     producer.write(&topic, 0, 1);
     let of_version = |epoch, transaction_version| WriteTxnMarkersRequestMarker {
         transaction_version,

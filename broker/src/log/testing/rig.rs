@@ -22,6 +22,7 @@ use crate::log::preallocation::PreallocationBudget;
 use crate::log::reader::{ReadError, ReadRequest, Records, Slice, read};
 use crate::log::recovery::{RecoverError, Recovered, recover};
 use crate::log::safe_ends::PartitionEnds;
+use crate::log::scrub::scrub_step;
 use crate::log::sleeping::SleepingLog;
 use crate::log::verification::Verification;
 use crate::metrics::ReadMetrics;
@@ -218,6 +219,19 @@ impl Rig {
     ) -> Result<Slice, ReadError> {
         let request = ReadRequest { from: Offset(from), max_bytes, at_least_one_batch: true, bound };
         read(&self.log.published, &request).await
+    }
+
+    /// The scrubber finds nothing in it.
+    pub(in crate::log) async fn assert_sound(&self) {
+        let mut from = None;
+        loop {
+            let step = scrub_step(&self.log.published, from, 300).await.expect("it can be read");
+            assert_eq!(step.damage, None);
+            if step.next.is_none() {
+                return;
+            }
+            from = step.next;
+        }
     }
 
     /// Every byte from `from` to the high watermark, by reads of `max_bytes`.

@@ -12,7 +12,6 @@ use super::on_machine;
 use crate::config::{CompactionConfig, TopicConfig};
 use crate::log::compaction::CompactionError;
 use crate::log::retention::RetentionPolicy;
-use crate::log::scrub::scrub_step;
 use crate::log::testing::rig::{DIRECTORY, Rig, config, recovered};
 
 /// What stands in these tests for now.
@@ -257,14 +256,7 @@ fn a_compacted_log_sleeps_wakes_and_is_recovered() {
         let mut rig = Rig::open(machine, compacted(), &sleeping).await.expect("it can be opened");
         assert_eq!(rig.read_all(0, 1 << 20).await.expect("it can be read"), bytes);
         assert!(rig.append(&batch_of(&writes[8])).is_ok(), "its producers are known");
-        let mut from = None;
-        while let Some(next) = {
-            let step = scrub_step(&rig.log.published, from, 300).await.expect("it can be read");
-            assert_eq!(step.damage, None);
-            step.next
-        } {
-            from = Some(next);
-        }
+        rig.assert_sound().await;
         drop(rig);
         for safe in [Some(safe), None] {
             let found = recovered(machine, safe).await.expect("it can be recovered");

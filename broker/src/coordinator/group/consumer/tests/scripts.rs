@@ -2,6 +2,18 @@
 
 use super::play::check;
 
+/// With a target made at each change, however soon after the last one.
+#[track_caller]
+fn check_at_once(script: &str) {
+    check(&format!("rules interval=0\n{script}"));
+}
+
+/// The same, once `a` has joined and has both partitions of `t`, at epoch 2.
+#[track_caller]
+fn check_beside_a(script: &str) {
+    check_at_once(&format!("topic t 2\na joins t => 2 [t:0,1]\n{script}"));
+}
+
 #[test]
 fn the_first_member_gets_everything_at_epoch_2() {
     check("topic t 4 \n a joins t => 2 [t:0,1,2,3] \n state => Stable \n a beats 2 => 2");
@@ -105,19 +117,15 @@ fn members_are_checked_in_kafkas_order() {
 
 #[test]
 fn a_lost_answer_is_forgiven_to_a_member_that_has_no_more_than_it_may() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         b joins - => 2 []
+    check_beside_a(
+        "b joins - => 2 []
          b beats 2 names=t => 3
          a beats 2 owns=t:0 => 3 [t:0]
          b beats 2 owns=t:0 => error 110
          b beats 3 => 3 [t:1]",
     );
-    check(
-        "rules interval=0
-         topic t 1
+    check_at_once(
+        "topic t 1
          a joins t => 2 [t:0]
          topic t 2
          a beats 2 => 3 [t:0,1]
@@ -130,11 +138,8 @@ fn a_lost_answer_is_forgiven_to_a_member_that_has_no_more_than_it_may() {
 
 #[test]
 fn members_that_leave_are_gone_and_the_others_get_their_partitions() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         b joins t => 3 []
+    check_beside_a(
+        "b joins t => 3 []
          a beats 2 owns=t:0,1 => 2 [t:0]
          a beats -1 => -1
          member a => none
@@ -148,11 +153,8 @@ fn members_that_leave_are_gone_and_the_others_get_their_partitions() {
 
 #[test]
 fn silent_members_are_fenced_when_their_session_is_over() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         wait 44999
+    check_beside_a(
+        "wait 44999
          member a => consumer 2 [t:0,1]
          a beats 2 => 2
          wait 44999
@@ -166,9 +168,8 @@ fn silent_members_are_fenced_when_their_session_is_over() {
 
 #[test]
 fn a_member_that_does_not_give_up_in_time_is_fenced() {
-    check(
-        "rules interval=0
-         topic t 2
+    check_at_once(
+        "topic t 2
          a joins t rt=3000 => 2 [t:0,1]
          b joins t => 3 []
          a beats 2 => 2 [t:0]
@@ -182,9 +183,8 @@ fn a_member_that_does_not_give_up_in_time_is_fenced() {
 
 #[test]
 fn giving_up_in_time_stops_the_clock() {
-    check(
-        "rules interval=0
-         topic t 2
+    check_at_once(
+        "topic t 2
          a joins t rt=3000 => 2 [t:0,1]
          b joins t => 3 []
          a beats 2 => 2 [t:0]
@@ -223,9 +223,8 @@ fn static_members_hold_their_place_until_they_leave_it() {
 
 #[test]
 fn a_static_member_that_stays_away_loses_its_place() {
-    check(
-        "rules interval=0
-         topic t 2
+    check_at_once(
+        "topic t 2
          a joins t as=i => 2 [t:0,1]
          b joins t => 3 []
          wait 1000
@@ -245,9 +244,8 @@ fn a_member_without_an_id_is_given_one_in_version_0_only() {
 
 #[test]
 fn topics_that_come_grow_and_go_raise_the_epoch() {
-    check(
-        "rules interval=0
-         a joins t,u => 2 []
+    check_at_once(
+        "a joins t,u => 2 []
          topic t 1
          a beats 2 => 3 [t:0]
          topic other 1
@@ -280,9 +278,8 @@ fn a_member_gives_up_at_once_what_it_no_longer_wants() {
 
 #[test]
 fn regular_expressions_are_resolved_by_the_broker() {
-    check(
-        "rules interval=0
-         topic t1 1
+    check_at_once(
+        "topic t1 1
          topic t2 1
          topic x 1
          a joins null regex=t.* => 2 [t1:0+t2:0]
@@ -307,9 +304,8 @@ fn regular_expressions_are_resolved_by_the_broker() {
 
 #[test]
 fn the_assignor_that_most_ask_for_decides() {
-    check(
-        "rules interval=0
-         topic t 4
+    check_at_once(
+        "topic t 4
          a joins t by=range => 2 [t:0,1,2,3]
          b joins t by=range => 3 []
          a beats 2 owns=t:0,1 => 3 [t:0,1]
@@ -319,9 +315,8 @@ fn the_assignor_that_most_ask_for_decides() {
 
 #[test]
 fn commits_name_the_epoch_since_which_a_partition_is_theirs() {
-    check(
-        "rules interval=0
-         topic t 3
+    check_at_once(
+        "topic t 3
          topic u 1
          a joins t => 2 [t:0,1,2]
          a beats 2 names=t,u => 3 [t:0,1,2+u:0]
@@ -353,11 +348,8 @@ fn anybody_commits_to_a_group_without_members() {
 
 #[test]
 fn what_is_being_given_up_can_still_be_committed() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         b joins t => 3 []
+    check_beside_a(
+        "b joins t => 3 []
          a beats 2 => 2 [t:0]
          a commits 2 t:1 => 0",
     );
@@ -365,9 +357,8 @@ fn what_is_being_given_up_can_still_be_committed() {
 
 #[test]
 fn a_restart_keeps_everything_and_begins_all_times_anew() {
-    check(
-        "rules interval=0
-         topic t 2
+    check_at_once(
+        "topic t 2
          a joins t rt=3000 => 2 [t:0,1]
          b joins null regex=t => 3 []
          a beats 2 => 2 [t:0]
@@ -381,11 +372,8 @@ fn a_restart_keeps_everything_and_begins_all_times_anew() {
 
 #[test]
 fn classic_members_are_assigned_to_like_the_others() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         new enters t => error 79
+    check_beside_a(
+        "new enters t => error 79
          c enters t => c 3
          c syncs 3 => []
          c pings 3 => 0
@@ -407,11 +395,8 @@ fn classic_members_are_assigned_to_like_the_others() {
 
 #[test]
 fn classic_members_are_checked_in_kafkas_order() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         c enters t type=connect => error 23
+    check_beside_a(
+        "c enters t type=connect => error 23
          c enters t by=range,sticky => c 3
          d enters t by=cooperative => error 23
          d enters t by=sticky => d 4
@@ -436,21 +421,15 @@ fn classic_members_are_checked_in_kafkas_order() {
 
 #[test]
 fn a_classic_member_that_owes_something_is_out_after_its_time() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         c enters t => c 3
+    check_beside_a(
+        "c enters t => c 3
          wait 5000
          c pings 3 => 0
          wait 4000
          member c => none",
     );
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         c enters t => c 3
+    check_beside_a(
+        "c enters t => c 3
          c syncs 3 => []
          wait 5999
          member c => classic 3 []
@@ -461,11 +440,8 @@ fn a_classic_member_that_owes_something_is_out_after_its_time() {
 
 #[test]
 fn the_last_member_of_the_protocol_leaves_a_classic_group_behind() {
-    check(
-        "rules interval=0
-         topic t 2
-         a joins t => 2 [t:0,1]
-         c enters t => c 3
+    check_beside_a(
+        "c enters t => c 3
          d enters t => d 4
          c goes => 0
          d commits 4 t:0 => 0",
@@ -474,9 +450,8 @@ fn the_last_member_of_the_protocol_leaves_a_classic_group_behind() {
 
 #[test]
 fn a_heartbeat_of_a_classic_member_makes_it_one_of_the_consumer_protocol() {
-    check(
-        "rules interval=0
-         topic t 1
+    check_at_once(
+        "topic t 1
          a joins t => 2 [t:0]
          c enters t => c 3
          c joins t => 3 []
