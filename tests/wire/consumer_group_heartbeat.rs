@@ -27,7 +27,7 @@ pub(crate) fn join(group: &Str, member_id: &'static str, topic: &str) -> Consume
     }
 }
 
-fn beat(group: &Str, member_id: &'static str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
+pub(crate) fn beat(group: &Str, member_id: &'static str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: group.clone(),
         member_id: Str::from_static(member_id),
@@ -46,7 +46,7 @@ fn owning(
 }
 
 /// The partitions of the one topic that there is; none at all if the answer has no assignment.
-fn assigned(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+pub(crate) fn assigned(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
 }

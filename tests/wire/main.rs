@@ -31,6 +31,7 @@ mod damage;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod deleted_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;

@@ -14,7 +14,8 @@ use crate::group_members::fresh_group;
 use crate::offset_commit::committed;
 use crate::transactional::Producer;
 
-fn commit(producer: &Producer, group: &Str, topic: &Topic, offset: i64) -> TxnOffsetCommitRequest {
+/// The request that commits an offset of partition 0.
+pub(crate) fn commit(producer: &Producer, group: &Str, topic: &Topic, offset: i64) -> TxnOffsetCommitRequest {
     let row = TxnOffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
     let topic = TxnOffsetCommitRequestTopic { name: topic.name.clone(), partitions: vec![row] };
     TxnOffsetCommitRequest {
@@ -28,7 +29,7 @@ fn commit(producer: &Producer, group: &Str, topic: &Topic, offset: i64) -> TxnOf
 }
 
 /// The code of the request's one row.
-fn code(client: &mut WireClient, version: i16, request: &TxnOffsetCommitRequest) -> i16 {
+pub(crate) fn code(client: &mut WireClient, version: i16, request: &TxnOffsetCommitRequest) -> i16 {
     client.request(version, request).topics[0].partitions[0].error_code
 }
 
