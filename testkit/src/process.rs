@@ -227,6 +227,16 @@ impl BrokerProcess {
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("VmRSS is a number")
     }
 
+    /// How long it has used a processor, to a hundredth of a second.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(Path::new("/proc").join(self.id().to_string()).join("stat"))
+            .expect("the process runs");
+        // The name, in brackets, may have spaces.
+        let (_, fields) = stat.rsplit_once(')').expect("Linux puts the name in brackets");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>());
+        Duration::from_millis(10 * ticks.map(|count| count.expect("it is a number")).sum::<u64>())
+    }
+
     fn kill_in_place(&mut self) {
         let _already_gone = self.child.kill();
         let _status = self.child.wait();

@@ -4,18 +4,21 @@
 //! send again what they don't know the outcome of; readers; topics that come and go. Afterwards nothing that was
 //! acknowledged is missing, twice or out of order.
 //!
-//! `OTTLA_CRASH_KILLS` and `OTTLA_CRASH_POWER_CUTS` say how often, `OTTLA_CRASH_SEED` what the clients do.
+//! `OTTLA_CRASH_KILLS` and `OTTLA_CRASH_POWER_CUTS` say how often, `OTTLA_CRASH_SEED` what the clients do,
+//! `OTTLA_CRASH_MEMBERS` how many are in a storm and `OTTLA_CRASH_STORM_SECONDS` how long it lasts before and after its kill;
+//! `OTTLA_CRASH_PROGRAM` names another program than the one just built.
 
+mod coordinators;
 mod ext4;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ottla_runtime::{Rng, Runtime, real};
 use ottla_sim::Live;
-use ottla_sim::checker::excerpt;
+use ottla_sim::checker::{Violation, excerpt};
 use ottla_sim::history::{Ending, History};
 use ottla_testkit::process::{BrokerCommand, BrokerProcess};
 
@@ -29,6 +32,11 @@ fn number(variable: &str, default: u64) -> u64 {
         Ok(text) => text.parse().unwrap_or_else(|error| panic!("{variable}={text}: {error}")),
         Err(_) => default,
     }
+}
+
+/// What is started as the broker.
+fn program() -> PathBuf {
+    std::env::var_os("OTTLA_CRASH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_ottla").into(), PathBuf::from)
 }
 
 /// A port that nobody uses now. The broker has to come back on the same one.
@@ -46,16 +54,15 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(runtime: Runtime) -> Bed {
+    fn new(runtime: Runtime, live: impl FnOnce(Runtime, SocketAddr, u64) -> Live) -> Bed {
         let seed = number("OTTLA_CRASH_SEED", 1);
         let address = free_address();
-        Bed { live: Live::new(runtime.clone(), address, seed), address, rng: Rng::seeded(seed), runtime }
+        Bed { live: live(runtime.clone(), address, seed), address, rng: Rng::seeded(seed), runtime }
     }
 
     fn start(&self, directory: &Path) -> BrokerProcess {
         self.live.before_start();
-        let mut command =
-            BrokerCommand::new(env!("CARGO_BIN_EXE_ottla"), directory).listen(self.address.to_string());
+        let mut command = BrokerCommand::new(program(), directory).listen(self.address.to_string());
         for setting in self.live.settings() {
             command = command.argument("--set").argument(setting);
         }
@@ -79,14 +86,19 @@ impl Bed {
         let (violations, history) = self.live.finish();
         drop(broker);
         note_figures(&history, acknowledged);
-        let report: Vec<_> = violations
-            .iter()
-            .take(3)
-            .map(|violation| format!("{violation}\n{}", excerpt(&history, violation)))
-            .collect();
-        assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), report.join("\n"));
-        assert!(acknowledged > 50, "only {acknowledged} batches were acknowledged");
+        expect_none(&violations, &history);
+        assert!(acknowledged > 50, "only {acknowledged} batches and commits were acknowledged");
     }
+}
+
+/// The verdict.
+fn expect_none(violations: &[Violation], history: &History) {
+    let report: Vec<_> = violations
+        .iter()
+        .take(3)
+        .map(|violation| format!("{violation}\n{}", excerpt(history, violation)))
+        .collect();
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), report.join("\n"));
 }
 
 /// For whoever runs it with `--nocapture`.
@@ -95,10 +107,13 @@ fn note_figures(history: &History, acknowledged: usize) {
     let ends = |ending| history.boot_ends.iter().filter(|end| end.ending == ending).count();
     let records: u64 = history.sent.iter().map(|sent| sent.count).sum();
     println!(
-        "{} kills, {} power cuts: {} batches ({records} records) sent, {acknowledged} batches acknowledged",
+        "{} kills, {} power cuts: {} batches ({records} records) sent, {acknowledged} batches and commits acknowledged, \
+         {} transactions, partitions held {} times",
         ends(Ending::Kill),
         ends(Ending::PowerCut),
         history.sent.len(),
+        history.transactions.len(),
+        history.holds.iter().map(|hold| hold.partitions.len()).sum::<usize>(),
     );
 }
 
@@ -108,7 +123,7 @@ fn kills_at_random_moments_lose_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
     let run = real::block_on(None, |runtime| async move {
-        let mut bed = Bed::new(runtime);
+        let mut bed = Bed::new(runtime, Live::new);
         let mut broker = bed.start(&data);
         bed.live.begin().await;
         for _ in 0..kills {
@@ -137,7 +152,7 @@ fn power_cuts_of_a_real_file_system_lose_nothing() {
     };
     let data = file_system.mounted_at().join("data");
     let run = real::block_on(None, |runtime| async {
-        let mut bed = Bed::new(runtime);
+        let mut bed = Bed::new(runtime, Live::new);
         let mut broker = bed.start(&data);
         bed.live.begin().await;
         for _ in 0..cuts {

@@ -1,24 +1,30 @@
 //! No partition is held by two members of one generation, nor, where the broker assigns, by two at one time.
 
+use std::collections::BTreeMap;
+
 use super::Violation;
 use super::eras::Eras;
-use crate::history::{GroupProtocol, History, Hold};
+use crate::history::{GroupProtocol, History, Hold, TopicPartition};
 
 pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
     let eras = Eras::of(history);
-    for (index, one) in history.holds.iter().enumerate() {
-        let others = history.holds[index + 1..].iter().filter(|other| other.group == one.group);
-        for other in others.filter(|other| other.member != one.member) {
-            if !clash(&eras, one, other) {
-                continue;
+    let mut by_place: BTreeMap<(&str, TopicPartition), Vec<&Hold>> = BTreeMap::new();
+    for hold in &history.holds {
+        for of in &hold.partitions {
+            by_place.entry((&hold.group, *of)).or_default().push(hold);
+        }
+    }
+    for ((group, of), holds) in by_place {
+        for (index, one) in holds.iter().enumerate() {
+            let others = holds[index + 1..].iter().filter(|other| other.member != one.member);
+            for other in others.filter(|other| clash(&eras, one, other)) {
+                let text = format!(
+                    "group {group}: {} (generation {}, until {:?}) and {} (generation {}, from {:?})",
+                    one.member, one.generation, one.until, other.member, other.generation, other.from
+                );
+                let moments = vec![one.at, other.at];
+                found.push(Violation { anomaly: "held-twice", text, of: Some(of), moments });
             }
-            let Some(of) = one.partitions.intersection(&other.partitions).next() else { continue };
-            let text = format!(
-                "group {}: {} (generation {}, until {:?}) and {} (generation {}, from {:?})",
-                one.group, one.member, one.generation, one.until, other.member, other.generation, other.from
-            );
-            let moments = vec![one.at, other.at];
-            found.push(Violation { anomaly: "held-twice", text, of: Some(*of), moments });
         }
     }
     check_leaders(history, found);

@@ -178,8 +178,19 @@ impl Scenario {
             Policy::Mixed => rng.chance(1, 3),
         };
         let plan = CoordinationPlan::draw(rng, under_os);
+        Scenario::coordinated(plan, rng)
+    }
+
+    /// The same for a broker on a real machine, where others want the processor too.
+    pub(crate) fn live_coordinated(rng: &mut Rng) -> Scenario {
+        let mut plan = CoordinationPlan::draw(rng, false);
+        plan.session_timeout = Duration::from_millis(1_500);
+        Scenario::coordinated(plan, rng)
+    }
+
+    fn coordinated(plan: CoordinationPlan, rng: &mut Rng) -> Scenario {
         let mut settings = settings(
-            if under_os { "os" } else { "group" },
+            if plan.under_os { "os" } else { "group" },
             &[
                 &format!("ottla.shards={}", 1 + rng.below(3)),
                 &format!("offsets.topic.num.partitions={}", 1 + rng.below(3)),
@@ -202,6 +213,34 @@ impl Scenario {
             coordination: Some(plan),
             ..Scenario::bare()
         }
+    }
+
+    /// A group of each protocol with so many members, a tenth of them static, and two partitions for each.
+    pub(crate) fn storm(members: u32) -> Scenario {
+        let session_timeout = Duration::from_secs(3);
+        let partitions = i32::try_from(2 * members).expect("not that many");
+        let group = |name: &str, protocol| GroupPlan {
+            name: name.to_owned(),
+            protocol,
+            members,
+            static_members: members / 10,
+        };
+        let plan = CoordinationPlan {
+            topics: vec![(topic("shared", partitions, &[]), Use::Groups)],
+            groups: vec![
+                group("classic", GroupProtocol::Classic),
+                group("consumer", GroupProtocol::Consumer),
+            ],
+            session_timeout,
+            // A few turns within a session.
+            pause_max: Duration::from_millis(1_000),
+            ..CoordinationPlan::empty()
+        };
+        let settings = settings(
+            "group",
+            &[&format!("group.consumer.session.timeout.ms={}", session_timeout.as_millis())],
+        );
+        Scenario { settings, coordination: Some(plan), ..Scenario::bare() }
     }
 
     /// Few requests of one kind; two lives end at the same count of operations.
