@@ -1,4 +1,5 @@
-//! Idempotent producers whose broker is killed under them: every record arrives, once and in order.
+//! Clients whose broker is killed under them: what idempotent producers send, and what is taken on in transactions, arrives
+//! once and in order. `OTTLA_COMPAT_KILLS` says how often the broker is killed.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -9,10 +10,15 @@ use ottla_testkit::process::BrokerCommand;
 
 use crate::clients;
 
-const KILLS: usize = 3;
+fn kills() -> usize {
+    match std::env::var("OTTLA_COMPAT_KILLS") {
+        Ok(text) => text.parse().unwrap_or_else(|error| panic!("OTTLA_COMPAT_KILLS={text}: {error}")),
+        Err(_) => 3,
+    }
+}
 
-/// The program sends until its standard input ends, with a line for each 500 acknowledged records; then it reads them
-/// all, and ends with 0 if they are as they were sent.
+/// The program sends until its standard input ends, with a line for each 500 records that are acknowledged or taken on;
+/// then it reads them all, and ends with 0 if they are as they were sent.
 fn expect_each_once(client: &str, program: Result<Command, Skip>) {
     let mut program = match program {
         Ok(program) => program,
@@ -32,7 +38,8 @@ fn expect_each_once(client: &str, program: Result<Command, Skip>) {
     let mut printed = Vec::new();
     let mut two_lines = || printed.extend(lines.by_ref().take(2));
     two_lines();
-    for _ in 0..KILLS {
+    let kills = kills();
+    for _ in 0..kills {
         broker.kill();
         broker = command.start();
         // One may have been on its way when the broker was killed.
@@ -44,7 +51,7 @@ fn expect_each_once(client: &str, program: Result<Command, Skip>) {
     let said = fs::read_to_string(said).unwrap_or_default();
     assert!(status.success(), "{client}: {status}\n{}\n{said}\n{}", printed.join("\n"), broker.said());
     let acknowledged = printed.iter().filter(|line| line.starts_with("acknowledged")).count();
-    assert!(2 * (KILLS + 1) <= acknowledged, "{client} went on after each kill: {printed:?}");
+    assert!(2 * (kills + 1) <= acknowledged, "{client} went on after each kill: {printed:?}");
 }
 
 #[test]
@@ -59,9 +66,27 @@ fn a_producer_of_librdkafka_outlives_its_broker() {
 
 #[test]
 fn a_go_producer_outlives_its_broker() {
-    let program = clients::go("franz_go").map(|mut program| {
-        program.arg("kills");
+    expect_each_once("franz-go", with(clients::go("franz_go"), "kills"));
+}
+
+/// A program of ours with a word for what it does.
+fn with(program: Result<Command, Skip>, word: &str) -> Result<Command, Skip> {
+    program.map(|mut program| {
+        program.arg(word);
         program
-    });
-    expect_each_once("franz-go", program);
+    })
+}
+
+/// T-44.
+#[test]
+fn java_members_take_records_on_once_while_their_broker_is_killed() {
+    for protocol in ["classic", "consumer"] {
+        expect_each_once("Java client", with(clients::java("TransformKills"), protocol));
+    }
+}
+
+/// T-44.
+#[test]
+fn go_members_take_records_on_once_while_their_broker_is_killed() {
+    expect_each_once("franz-go", with(clients::go("franz_go"), "transforms"));
 }

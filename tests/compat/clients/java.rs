@@ -24,6 +24,7 @@ pub(crate) fn java(class: &str) -> Result<Command, Skip> {
             "KillChecks",
             "ToolChecks",
             "TransactionChecks",
+            "TransformKills",
         ],
         class,
     )

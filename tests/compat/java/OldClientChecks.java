@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
+import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.Config;
@@ -14,6 +15,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -43,8 +45,91 @@ final class OldClientChecks {
                 eachCodec(codec);
             }
             administer(admin);
+            groups(admin);
+            transactions();
         }
         Checks.finish();
+    }
+
+    private static KafkaConsumer<byte[], byte[]> member(String group) {
+        return new KafkaConsumer<>(Map.of("bootstrap.servers", broker, "group.id", group, "auto.offset.reset", "earliest",
+            "enable.auto.commit", false, "fetch.max.wait.ms", 50, "heartbeat.interval.ms", 200, "isolation.level", "read_committed"),
+            new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** Polls them in turn until the condition holds. */
+    private static void pollUntil(BooleanSupplier holds, List<ConsumerRecord<byte[], byte[]>> found, List<KafkaConsumer<byte[], byte[]>> members) {
+        long deadline = System.currentTimeMillis() + 30_000;
+        while (!holds.getAsBoolean() && System.currentTimeMillis() < deadline) {
+            for (KafkaConsumer<byte[], byte[]> member : members) {
+                member.poll(Duration.ofMillis(100)).forEach(found::add);
+            }
+        }
+    }
+
+    private static void groups(AdminClient admin) throws Exception {
+        admin.createTopics(List.of(new NewTopic("old-shared", 2, (short) 1))).all().get();
+        try (KafkaProducer<byte[], byte[]> producer = producer(Map.of())) {
+            for (int index = 0; index < 100; index++) {
+                producer.send(new ProducerRecord<>("old-shared", index % 2, null, Checks.value(index, ""))).get();
+            }
+        }
+        List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+        try (KafkaConsumer<byte[], byte[]> one = member("old-group"); KafkaConsumer<byte[], byte[]> two = member("old-group")) {
+            one.subscribe(List.of("old-shared"));
+            pollUntil(() -> found.size() == 100, found, List.of(one));
+            Checks.equal("group: a member reads everything", 100, found.size());
+            one.commitSync();
+            two.subscribe(List.of("old-shared"));
+            Thread joining = new Thread(() -> pollUntil(() -> two.assignment().size() == 1, new ArrayList<>(), List.of(two)));
+            joining.start();
+            pollUntil(() -> !joining.isAlive(), found, List.of(one));
+            joining.join();
+            Checks.equal("group: two members share", List.of(1, 1), List.of(one.assignment().size(), two.assignment().size()));
+            Checks.equal("group: nothing is read twice", 100, found.size());
+            Checks.equal("group: described", "Stable 2", admin.describeConsumerGroups(List.of("old-group")).all().get().values().stream()
+                .map(group -> group.state() + " " + group.members().size()).findFirst().get());
+        }
+        Checks.equal("group: listed", true, admin.listConsumerGroups().all().get().stream().anyMatch(group -> group.groupId().equals("old-group")));
+        TopicPartition place = new TopicPartition("old-shared", 0);
+        Checks.equal("group: its offsets", 50L, admin.listConsumerGroupOffsets("old-group").partitionsToOffsetAndMetadata().get().get(place).offset());
+        try (KafkaConsumer<byte[], byte[]> again = member("old-group")) {
+            again.assign(List.of(place));
+            Checks.equal("group: it goes on where they were", 50L, again.position(place));
+        }
+        admin.deleteConsumerGroups(List.of("old-group")).all().get();
+        Checks.equal("group: deleted", false, admin.listConsumerGroups().all().get().stream().anyMatch(group -> group.groupId().equals("old-group")));
+    }
+
+    /** What the group reads is written elsewhere; one transaction of four is aborted. */
+    private static void transactions() {
+        int expected = 0;
+        try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("transactional.id", "old-transaction"))) {
+            producer.initTransactions();
+            for (int number = 0; number < 4; number++) {
+                producer.beginTransaction();
+                for (int index = 0; index < 10; index++) {
+                    producer.send(new ProducerRecord<>("old-snappy", 0, null, Checks.value(index, "")));
+                }
+                producer.sendOffsetsToTransaction(Map.of(new TopicPartition("old-shared", 1), new OffsetAndMetadata(number)), "old-taker");
+                if (number == 3) {
+                    producer.abortTransaction();
+                } else {
+                    producer.commitTransaction();
+                    expected += 10;
+                }
+            }
+        }
+        List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+        TopicPartition place = new TopicPartition("old-snappy", 0);
+        try (KafkaConsumer<byte[], byte[]> reader = member("old-taker")) {
+            reader.assign(List.of(place));
+            reader.seekToBeginning(List.of(place));
+            long end = reader.endOffsets(List.of(place)).get(place);
+            pollUntil(() -> end <= reader.position(place), found, List.of(reader));
+            Checks.equal("transactions: the offset that was committed last", 2L, reader.committed(new TopicPartition("old-shared", 1)).offset());
+        }
+        Checks.equal("transactions: what was committed is read", expected, found.size());
     }
 
     private static KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {

@@ -5,12 +5,19 @@ import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -51,6 +58,8 @@ final class ToolChecks {
         offsetsAndRecords();
         load();
         groups();
+        groupsOfBothProtocols();
+        transactions();
         cluster();
         deletion();
         Checks.finish();
@@ -161,6 +170,88 @@ final class ToolChecks {
         says("groups: offsets deleted", 0, "tools-grouped\\s+0\\s+Successful", groupTool("--delete-offsets --group tools-group --topic tools-grouped:0"));
         says("groups: deleted", 0, "Deletion of requested consumer groups \\('tools-group'\\) was successful", groupTool("--delete --group tools-group"));
         Checks.equal("groups: gone", false, groupTool("--list").said.contains("tools-group"));
+    }
+
+    /** What the tool tells of members while there are some, and every way to reset offsets once there are none. */
+    private static void groupsOfBothProtocols() throws Exception {
+        // Few records all go to one partition.
+        int full = 0 < endOf("tools-grouped", 0) ? 0 : 1;
+        for (String protocol : List.of("classic", "consumer")) {
+            String group = "tools-" + protocol;
+            String kind = protocol.equals("classic") ? "Classic" : "Consumer";
+            try (KafkaConsumer<byte[], byte[]> member = new KafkaConsumer<>(Map.of("bootstrap.servers", broker, "group.id", group,
+                    "group.protocol", protocol, "auto.offset.reset", "earliest", "client.id", "tools-client"),
+                    new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+                member.subscribe(List.of("tools-grouped"));
+                int read = 0;
+                long deadline = System.nanoTime() + 30_000_000_000L;
+                while (read < 100 && System.nanoTime() < deadline) {
+                    read += member.poll(Duration.ofMillis(200)).count();
+                }
+                Checks.equal(protocol + " group: everything is read", 100, read);
+                member.commitSync();
+                says(protocol + " group: described with its member", 0,
+                    group + "\\s+tools-grouped\\s+1\\s+\\d+\\s+\\d+\\s+0\\s+\\S+\\s+/127.0.0.1\\s+tools-client", groupTool("--describe --group " + group));
+                says(protocol + " group: its member", 0, group + "\\s+\\S+\\s+/127.0.0.1\\s+tools-client\\s+2", groupTool("--describe --group " + group + " --members"));
+                says(protocol + " group: what it has", 0, "tools-grouped[:(]0,\\s*1|tools-grouped:0,tools-grouped:1", groupTool("--describe --group " + group + " --members --verbose"));
+                says(protocol + " group: its state", 0, group + "\\s+.*Stable\\s+1", groupTool("--describe --group " + group + " --state"));
+                says(protocol + " group: listed by type and state", 0, group + "\\s+" + kind + "\\s+Stable",
+                    groupTool("--list --type " + protocol + " --state Stable"));
+                says(protocol + " group: not reset while it has members", 0, "(?i)inactive|stable", groupTool("--reset-offsets --group " + group + " --all-topics --to-earliest --execute"));
+                says(protocol + " group: not deleted while it has members", 0, "(?i)not empty|could not be deleted", groupTool("--delete --group " + group));
+            }
+            String reset = "--reset-offsets --group " + group + " --topic tools-grouped";
+            says(protocol + " group: to an offset", 0, group + "\\s+tools-grouped\\s+" + full + "\\s+1\\s", groupTool(reset + ":" + full + " --to-offset 1 --execute"));
+            says(protocol + " group: and seen", 0, group + "\\s+tools-grouped\\s+" + full + "\\s+1\\s", groupTool("--describe --group " + group));
+            says(protocol + " group: to a time before all", 0, "tools-grouped\\s+" + full + "\\s+0\\s", groupTool(reset + " --to-datetime 2020-01-01T00:00:00.000 --execute"));
+            says(protocol + " group: back by a duration", 0, "tools-grouped\\s+" + full + "\\s+0\\s", groupTool(reset + " --by-duration P1D --execute"));
+            says(protocol + " group: to the end", 0, "tools-grouped\\s+" + full + "\\s+[1-9]", groupTool(reset + " --to-latest --execute"));
+            says(protocol + " group: with no lag left", 0, "tools-grouped\\s+0\\s+(\\d+)\\s+\\1\\s+0\\s", groupTool("--describe --all-groups"));
+            Path file = Files.createTempFile("reset", ".csv");
+            Files.writeString(file, lines(groupTool(reset + " --to-earliest --dry-run --export")).stream()
+                .filter(line -> line.contains("tools-grouped")).collect(Collectors.joining("\n")));
+            says(protocol + " group: from a file", 0, "tools-grouped\\s+" + full + "\\s+0\\s", groupTool("--reset-offsets --group " + group + " --from-file " + file + " --execute"));
+            Files.delete(file);
+            says(protocol + " group: everything again", 0, "Processed a total of 100 messages", tool("consumer.ConsoleConsumer",
+                "--topic tools-grouped --group " + group + " --command-property group.protocol=" + protocol + " --max-messages 100 --timeout-ms 30000"));
+            says(protocol + " group: listed with its type", 0, group + "\\s+" + kind + "\\s+consumer", tool("GroupsCommand", "--list"));
+            says(protocol + " group: deleted", 0, "was successful", groupTool("--delete --group " + group));
+            says(protocol + " group: gone", 0, "Group " + group + " not found|does not exist", groupTool("--describe --group " + group));
+        }
+    }
+
+    private static Run transactionTool(String arguments) throws Exception {
+        return run("TransactionsCommand", "", ("--bootstrap-server " + broker + " " + arguments).split(" "));
+    }
+
+    private static void transactions() throws Exception {
+        says("transactions: a topic", 0, "Created", tool("TopicCommand", "--create --topic tools-paid --partitions 2 --replication-factor 1"));
+        Map<String, Object> options = Map.of("bootstrap.servers", broker, "transactional.id", "tools-transaction", "transaction.timeout.ms", 60_000);
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(options, new ByteArraySerializer(), new ByteArraySerializer())) {
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>("tools-paid", 0, null, new byte[3])).get();
+            says("transactions: listed", 0, "tools-transaction\\s+\\d+\\s+\\d+\\s+Ongoing", transactionTool("list"));
+            says("transactions: not one that took long", 0, "^(?!.*tools-transaction)", transactionTool("list --duration-filter 50000"));
+            says("transactions: by a pattern", 0, "tools-transaction\\s+\\d+", transactionTool("list --transactional-id-pattern tools-.*"));
+            says("transactions: described", 0, "\\d+\\s+tools-transaction\\s+\\d+\\s+\\d+\\s+Ongoing\\s+60000\\s+\\d+\\s+\\d+\\s+tools-paid-0",
+                transactionTool("describe --transactional-id tools-transaction"));
+            Run writers = transactionTool("describe-producers --topic tools-paid --partition 0");
+            says("transactions: who writes, from where", 0, "\\d+\\s+\\d+\\s+-1\\s+0\\s+\\d+\\s+0", writers);
+            says("transactions: none hangs", 0, "^(?!.*tools-paid)", transactionTool("find-hanging --broker-id " + nodeId() + " --max-transaction-timeout 0"));
+            Checks.equal("get-offsets: up to the open transaction", List.of("tools-paid:0:1", "tools-paid:1:0"), lines(tool("GetOffsetShell", "--topic tools-paid --time latest")));
+            says("transactions: none is read", 0, "Processed a total of 0 messages", tool("consumer.ConsoleConsumer",
+                "--topic tools-paid --partition 0 --offset earliest --isolation-level read_committed --max-messages 1 --timeout-ms 1000"));
+            says("transactions: aborted by hand", 0, "^(?!.*rror)", transactionTool("abort --topic tools-paid --partition 0 --start-offset 0"));
+            says("transactions: and closed", 0, "None", transactionTool("describe-producers --topic tools-paid --partition 0"));
+            producer.abortTransaction();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>("tools-paid", 1, null, new byte[3])).get();
+            producer.commitTransaction();
+        }
+        says("transactions: the next one is read", 0, "Processed a total of 1 messages", tool("consumer.ConsoleConsumer",
+            "--topic tools-paid --partition 1 --offset earliest --isolation-level read_committed --max-messages 1 --timeout-ms 15000"));
+        says("transactions: over", 0, "tools-transaction\\s+\\d+\\s+\\d+\\s+CompleteCommit", transactionTool("list"));
     }
 
     private static Run configTool(String arguments) throws Exception {

@@ -1,5 +1,5 @@
 // franz-go against a broker without automatic topics: franz_go HOST:PORT, or, with the broker killed meanwhile,
-// franz_go kills HOST:PORT; franz_go transactions HOST:PORT
+// franz_go kills HOST:PORT or franz_go transforms HOST:PORT; franz_go transactions HOST:PORT
 package main
 
 import (
@@ -229,6 +229,12 @@ func mistakes() {
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "kills" {
 		kills()
+		checks.Finish()
+	}
+	if len(os.Args) == 3 && os.Args[1] == "transforms" {
+		// As long as its caller lets it run.
+		ctx, _ = context.WithTimeout(context.Background(), 5*time.Minute)
+		transforms()
 		checks.Finish()
 	}
 	if len(os.Args) == 3 && os.Args[1] == "transactions" {

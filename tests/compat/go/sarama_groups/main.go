@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sort"
 	"strconv"
@@ -158,9 +159,48 @@ func each(version sarama.KafkaVersion) {
 	checks.Equal(name+": deleted", nil, admin.DeleteConsumerGroup(group))
 }
 
+// oldest goes through a group's life in the first versions of its requests, of which Apache Kafka 4 refuses some.
+func oldest(join, commit, fetch int16) {
+	name := fmt.Sprintf("JoinGroup %d, OffsetCommit %d, OffsetFetch %d", join, commit, fetch)
+	topic, group := fmt.Sprintf("sarama-oldest-%d", join), fmt.Sprintf("sarama-oldest-%d", join)
+	config := config(sarama.MaxVersion)
+	admin := checks.Must(sarama.NewClusterAdmin([]string{broker}, config))
+	checks.Equal("a topic is made", nil, admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false))
+	coordinator := checks.Must(checks.Must(sarama.NewClient([]string{broker}, config)).Coordinator(group))
+	joining := &sarama.JoinGroupRequest{Version: join, GroupId: group, SessionTimeout: 10000, RebalanceTimeout: 10000, ProtocolType: "consumer"}
+	joining.AddGroupProtocol("range", []byte("m"))
+	joined := checks.Must(coordinator.JoinGroup(joining))
+	checks.Equal(name+": joins as the leader", []any{sarama.ErrNoError, int32(1), joined.MemberId}, []any{joined.Err, joined.GenerationId, joined.LeaderId})
+	syncing := &sarama.SyncGroupRequest{GroupId: group, GenerationId: joined.GenerationId, MemberId: joined.MemberId}
+	syncing.AddGroupAssignment(joined.MemberId, []byte("a"))
+	synced := checks.Must(coordinator.SyncGroup(syncing))
+	checks.Equal(name+": has its part", []any{sarama.ErrNoError, []byte("a")}, []any{synced.Err, synced.MemberAssignment})
+	beat := func() sarama.KError {
+		return checks.Must(coordinator.Heartbeat(&sarama.HeartbeatRequest{GroupId: group, GenerationId: joined.GenerationId, MemberId: joined.MemberId})).Err
+	}
+	checks.Equal(name+": is alive", sarama.ErrNoError, beat())
+	committing := &sarama.OffsetCommitRequest{Version: commit, ConsumerGroup: group, ConsumerGroupGeneration: joined.GenerationId, ConsumerID: joined.MemberId}
+	committing.AddBlock(topic, 0, 5, sarama.ReceiveTime, "meta")
+	if commit == 0 {
+		// It doesn't say who it is from, so nobody may be there.
+		checks.Equal(name+": is refused while there is a member", sarama.ErrUnknownMemberId, checks.Must(coordinator.CommitOffset(committing)).Errors[topic][0])
+		leaving := &sarama.LeaveGroupRequest{GroupId: group, MemberId: joined.MemberId}
+		checks.Equal(name+": leaves", sarama.ErrNoError, checks.Must(coordinator.LeaveGroup(leaving)).Err)
+		checks.Equal(name+": has left", sarama.ErrUnknownMemberId, beat())
+	}
+	checks.Equal(name+": commits", sarama.ErrNoError, checks.Must(coordinator.CommitOffset(committing)).Errors[topic][0])
+	fetching := &sarama.OffsetFetchRequest{Version: fetch, ConsumerGroup: group}
+	fetching.AddPartition(topic, 0)
+	block := checks.Must(coordinator.FetchOffset(fetching)).GetBlock(topic, 0)
+	checks.Equal(name+": finds it", []any{int64(5), "meta", sarama.ErrNoError}, []any{block.Offset, block.Metadata, block.Err})
+}
+
 func main() {
 	for _, version := range []sarama.KafkaVersion{sarama.MaxVersion, sarama.V2_0_0_0, sarama.V1_1_0_0} {
 		each(version)
 	}
+	oldest(2, 1, 1)
+	oldest(1, 1, 0)
+	oldest(0, 0, 0)
 	checks.Finish()
 }
