@@ -8,7 +8,7 @@
 //!   one; elsewhere no partition could move to a member that has two fewer. It keeps what it can of the previous
 //!   target, and gives a partition to a member in the rack of one of its replicas where that costs neither.
 //! * `range` gives each topic's subscribers contiguous blocks, in the order of their ids, so that topics with equally
-//!   many partitions and the same subscribers line up.
+//!   many partitions and the same subscribers line up. Where members say their racks the blocks are as large, and near.
 
 mod heterogeneous;
 mod range;

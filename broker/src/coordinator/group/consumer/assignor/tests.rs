@@ -147,6 +147,44 @@ fn range_gives_contiguous_blocks_that_line_up() {
     check(Range, &[4, 2], &["a: 0", "b: 0 1", "c: 1"], "a 0[0,1]; b 0[2,3] 1[0]; c 1[1]");
 }
 
+/// Two members and the racks of four partitions' replicas: what range gives them.
+fn check_range_near(racks_of: [&[&'static str]; 4], expected: &str) {
+    let mut case = Case::new(&[4, 4], &["a: 0 1", "b: 0 1"]);
+    for topic in &mut case.topics {
+        topic.racks =
+            racks_of.map(|racks| racks.iter().map(|rack| Str::from_static(rack)).collect()).to_vec();
+    }
+    for (name, rack) in [("a", "west"), ("b", "east")] {
+        case.members.get_mut(name).expect("joined").rack_id = Some(rack.to_owned());
+    }
+    let solved = case.solve(Assignor::Range);
+    case.assert_complete(&solved);
+    assert_eq!(shown(&case, &solved), expected, "{racks_of:?}");
+}
+
+#[test]
+fn range_gives_what_is_near_and_no_more_of_it_than_a_block() {
+    let (west, east): (&[&str], &[&str]) = (&["west"], &["east"]);
+    check_range_near([east, east, west, west], "a 0[2,3] 1[2,3]; b 0[0,1] 1[0,1]");
+    check_range_near([east, west, east, west], "a 0[1,3] 1[1,3]; b 0[0,2] 1[0,2]");
+    check_range_near([west, west, west, east], "a 0[0,1] 1[0,1]; b 0[2,3] 1[2,3]");
+    check_range_near([&["east", "west"]; 4], "a 0[0,1] 1[0,1]; b 0[2,3] 1[2,3]");
+    check_range_near([&["east", "west"], &["east", "west"], west, west], "a 0[2,3] 1[2,3]; b 0[0,1] 1[0,1]");
+    check_range_near([&["north"]; 4], "a 0[0,1] 1[0,1]; b 0[2,3] 1[2,3]");
+}
+
+#[test]
+fn range_lines_topics_up_before_it_looks_for_what_is_near() {
+    let mut case = Case::new(&[2, 2], &["a: 0 1", "b: 0 1"]);
+    let (west, east) = (Str::from_static("west"), Str::from_static("east"));
+    case.topics[0].racks = vec![vec![east.clone()], vec![west.clone()]];
+    case.topics[1].racks = vec![vec![west], vec![east]];
+    for (name, rack) in [("a", "west"), ("b", "east")] {
+        case.members.get_mut(name).expect("joined").rack_id = Some(rack.to_owned());
+    }
+    assert_eq!(shown(&case, &case.solve(Assignor::Range)), "a 0[0] 1[0]; b 0[1] 1[1]");
+}
+
 #[test]
 fn uniform_gives_everybody_equally_many() {
     use Assignor::Uniform;
