@@ -109,6 +109,16 @@ impl TopicConfig {
         config
     }
 
+    /// `max.message.bytes` alone, of a topic with these overrides.
+    pub(crate) fn max_message_bytes_of(
+        layers: &BrokerLayers,
+        overrides: Option<&BTreeMap<Box<str>, Box<str>>>,
+    ) -> usize {
+        let own = overrides.and_then(|own| own.get("max.message.bytes")).map(|text| &**text);
+        let text = own.or_else(|| layers.value("message.max.bytes"));
+        text.and_then(|text| text.parse().ok()).unwrap_or(TopicConfig::default().max_message_bytes as usize)
+    }
+
     /// These, with a topic's overrides laid over them. Overrides that were checked when they came in fail only if an
     /// other version of this program took them.
     pub fn with_overrides(

@@ -1,11 +1,13 @@
 //! A turn's records as batches, and the batches that are on their way into the log.
 //!
 //! Records that follow each other share a batch as long as they belong to the same transaction, or to none; the order of
-//! the batches is the order in which the core emitted the records. A batch stays within `max.message.bytes`, but a record
-//! that is larger by itself gets a batch of its own: it was decided, and there is no smaller way to write it.
+//! the batches is the order in which the core emitted the records. A crash keeps a batch or doesn't: so records that are
+//! one decision are never parted. A batch stays within `max.message.bytes`, but a decision that is larger by itself gets a
+//! batch of its own: there is no smaller way to write it.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
@@ -15,8 +17,8 @@ use ottla_protocol::record::{Batch, BatchBuilder, Compression, NewRecord};
 use ottla_runtime::MonotonicTime;
 use tokio::sync::oneshot;
 
-use super::core::{Append, ProducerSession};
-use super::kind::{AnswerOf, Kind, OtherOf, RecordOf};
+use super::core::{Append, Effect, ProducerSession};
+use super::kind::{AnswerOf, EffectsOf, Kind, OtherOf, RecordOf};
 use crate::log::batch_validation::ValidatedBatch;
 use crate::replication::{PendingProduce, ProduceOutcome};
 
@@ -40,14 +42,63 @@ impl BatchWriter {
         BatchWriter { compression, batches: Vec::new(), open: None, key: Vec::new(), value: Vec::new() }
     }
 
-    /// Adds what comes next in the log.
-    pub(super) fn push<K: Kind>(
+    /// Adds all that a turn of the core wants in the log.
+    pub(super) fn push_all<K: Kind>(
         &mut self,
         kind: &K,
-        append: &Append<RecordOf<K>>,
+        effects: &EffectsOf<K>,
         now_ms: i64,
         bytes_max: usize,
     ) {
+        let appends = |range: Range<usize>| {
+            let of_range = effects.list.get(range).unwrap_or_default();
+            of_range.iter().filter_map(|effect| match effect {
+                Effect::Append(append) => Some(append),
+                Effect::Answer { .. } | Effect::Other(_) => None,
+            })
+        };
+        let mut next = 0;
+        for whole in &effects.whole {
+            appends(next..whole.start).for_each(|append| self.push(kind, append, now_ms, bytes_max));
+            self.make_room::<K>(kind, appends(whole.clone()), now_ms, bytes_max);
+            appends(whole.clone()).for_each(|append| self.push(kind, append, now_ms, usize::MAX));
+            next = whole.end;
+        }
+        appends(next..effects.list.len()).for_each(|append| self.push(kind, append, now_ms, bytes_max));
+    }
+
+    /// Ends the open batch unless all of these fit into it.
+    fn make_room<'a, K: Kind>(
+        &mut self,
+        kind: &K,
+        appends: impl Iterator<Item = &'a Append<RecordOf<K>>>,
+        now_ms: i64,
+        bytes_max: usize,
+    ) where
+        RecordOf<K>: 'a,
+    {
+        let Some(open) = &self.open else { return };
+        let mut bytes = open.builder.uncompressed_bytes();
+        for append in appends {
+            let (Append::Record(record) | Append::Transactional { record, .. }) = append else { continue };
+            self.key.clear();
+            self.value.clear();
+            let has_value = kind.encode(record, &mut self.key, &mut self.value);
+            // A little more than it takes behind others.
+            bytes += BatchBuilder::bytes_with_only(&NewRecord {
+                timestamp: now_ms,
+                key: Some(&self.key),
+                value: has_value.then_some(&self.value),
+                headers: &[],
+            });
+            if bytes_max < bytes {
+                return self.seal();
+            }
+        }
+    }
+
+    /// Adds what comes next in the log.
+    fn push<K: Kind>(&mut self, kind: &K, append: &Append<RecordOf<K>>, now_ms: i64, bytes_max: usize) {
         match append {
             Append::Record(record) => self.push_record(kind, None, record, now_ms, bytes_max),
             Append::Transactional { producer, record } => {

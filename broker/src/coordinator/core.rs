@@ -1,5 +1,7 @@
 //! What a coordinator's core is to the task that owns it. Pure: events and the time come in, effects go out.
 
+use std::ops::Range;
+
 use ottla_protocol::types::{ProducerEpoch, ProducerId};
 use ottla_runtime::{MonotonicTime, WallTime};
 
@@ -52,11 +54,14 @@ pub(crate) enum Effect<R, A, X> {
 #[derive(Debug)]
 pub(crate) struct Effects<R, A, X> {
     pub(crate) list: Vec<Effect<R, A, X>>,
+    /// Places in the list, in order and apart from each other, whose records are one decision: after a crash all of them
+    /// are there, or none. Any other record makes sense without those that follow it.
+    pub(crate) whole: Vec<Range<usize>>,
 }
 
 impl<R, A, X> Default for Effects<R, A, X> {
     fn default() -> Effects<R, A, X> {
-        Effects { list: Vec::new() }
+        Effects { list: Vec::new(), whole: Vec::new() }
     }
 }
 
@@ -67,6 +72,13 @@ impl<R, A, X> Effects<R, A, X> {
 
     pub(crate) fn answer(&mut self, ticket: Ticket, answer: A) {
         self.list.push(Effect::Answer { ticket, answer });
+    }
+
+    /// What was added since the list was `from` long is one decision.
+    pub(crate) fn keep_whole(&mut self, from: usize) {
+        if from + 1 < self.list.len() {
+            self.whole.push(from..self.list.len());
+        }
     }
 
     pub(crate) fn other(&mut self, effect: X) {

@@ -238,12 +238,12 @@ impl<K: Kind> Task<K> {
     /// Hands over what the turn appends, and lets what it answers wait for that.
     async fn end_turn(&mut self, now: Now, effects: &mut EffectsOf<K>) {
         let bytes_max = self.parts.partition.topic.config.load().max_message_bytes as usize;
+        self.writer.push_all(&*self.parts.kind, effects, now.wall.0, bytes_max);
+        effects.whole.clear();
         let mut releases = Vec::new();
         for effect in effects.list.drain(..) {
             match effect {
-                Effect::Append(append) => {
-                    self.writer.push(&*self.parts.kind, &append, now.wall.0, bytes_max);
-                }
+                Effect::Append(_) => {}
                 Effect::Answer { ticket, answer } => {
                     if let Some(sender) = self.waiting.take(ticket) {
                         releases.push(Release::Answer(sender, answer));

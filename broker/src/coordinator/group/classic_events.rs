@@ -22,19 +22,19 @@ use super::turn::{CommitIdentity, GroupWorld, Turn};
 use crate::config::GroupsConfig;
 
 impl ClassicRules {
-    fn of(config: &GroupsConfig) -> ClassicRules {
+    fn of(config: &GroupsConfig, record_bytes_max: usize) -> ClassicRules {
         ClassicRules {
             initial_rebalance_delay: Duration::from_millis(config.initial_rebalance_delay_ms),
             session_timeout_ms_min: config.session_timeout_ms_min,
             session_timeout_ms_max: config.session_timeout_ms_max,
             member_count_max: config.size_max as usize,
-            ..ClassicRules::default()
+            record_bytes_max,
         }
     }
 }
 
 fn rules(world: &GroupWorld) -> ClassicRules {
-    ClassicRules::of(&world.config)
+    ClassicRules::of(&world.config, world.record_bytes_max)
 }
 
 /// Puts what a classic group wants among the effects of the turn.

@@ -111,13 +111,15 @@ pub(super) struct Moment<'a> {
 }
 
 impl GroupCore {
-    /// Lets a group decide; one that isn't there is vacant. It is there afterwards if anything is known of it then.
+    /// Lets a group decide; one that isn't there is vacant. It is there afterwards if anything is known of it then. What it
+    /// writes down is one decision.
     pub(super) fn with_group<T>(
         &mut self,
         moment: &mut Moment<'_>,
         group_id: &Str,
         decide: impl FnOnce(&mut Group, &mut Turn<'_>) -> T,
     ) -> T {
+        let begins_at = moment.effects.list.len();
         let mut turn = Turn { now: moment.now, world: moment.world, group_id, effects: &mut *moment.effects };
         if let Some(group) = self.groups.get_mut(group_id) {
             let before = Counts::share_of(group);
@@ -129,6 +131,7 @@ impl GroupCore {
                 self.groups.remove(group_id);
             }
             self.deadlines.set(group_id, deadline.filter(|_| !is_vacant));
+            moment.effects.keep_whole(begins_at);
             return decided;
         }
         let mut group = Group::default();
@@ -138,6 +141,7 @@ impl GroupCore {
             self.deadlines.set(group_id, group.kind.next_deadline());
             self.groups.insert(group_id.detached(), group);
         }
+        moment.effects.keep_whole(begins_at);
         decided
     }
 

@@ -10,7 +10,7 @@ use ottla_protocol::types::{BrokerId, PartitionIndex};
 use super::core::GroupCore;
 use super::record::GroupRecord;
 use super::turn::{GroupEffect, GroupWorld};
-use crate::config::{BrokerLayers, GroupsConfig};
+use crate::config::{BrokerLayers, GroupsConfig, TopicConfig};
 use crate::controller::{ConfigResource, MetadataImage, broker_layers};
 use crate::coordinator::kind::{InvalidRecord, Kind};
 use crate::metrics::GaugeShare;
@@ -42,15 +42,19 @@ impl Kind for GroupCoordinator {
 
     fn world(&self, image: &Arc<MetadataImage>) -> GroupWorld {
         let is_untouched = |resource: &ConfigResource| image.configs(resource).is_none();
-        let config = if is_untouched(&ConfigResource::EveryBroker)
+        let (config, layers) = if is_untouched(&ConfigResource::EveryBroker)
             && is_untouched(&ConfigResource::Broker(self.node))
         {
-            Arc::clone(&self.config)
+            (Arc::clone(&self.config), Arc::clone(&self.layers))
         } else {
             let layers = broker_layers(image, self.node, &self.layers.static_values);
-            Arc::new(GroupsConfig::clone(&self.config).with_dynamic(&layers))
+            (Arc::new(GroupsConfig::clone(&self.config).with_dynamic(&layers)), Arc::new(layers))
         };
-        GroupWorld { image: Arc::clone(image), config }
+        GroupWorld {
+            image: Arc::clone(image),
+            config,
+            record_bytes_max: TopicConfig::max_message_bytes_of(&layers, image.topic_configs(Self::TOPIC)),
+        }
     }
 
     fn answer_within(&self, world: &GroupWorld) -> Duration {

@@ -15,6 +15,8 @@ pub(crate) mod kind;
 pub(crate) mod offsets;
 pub(crate) mod record;
 pub(crate) mod request;
+#[cfg(test)]
+mod tests;
 pub(crate) mod turn;
 
 pub(crate) use kind::GroupCoordinator;

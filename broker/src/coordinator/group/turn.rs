@@ -17,6 +17,8 @@ pub(crate) struct GroupWorld {
     pub(crate) image: Arc<MetadataImage>,
     /// With what was set at run time for brokers.
     pub(crate) config: Arc<GroupsConfig>,
+    /// The largest record that the topic of the groups takes: its `max.message.bytes`.
+    pub(crate) record_bytes_max: usize,
 }
 
 impl GroupWorld {

@@ -108,11 +108,15 @@ impl GroupCore {
     /// Forgets a group that has no members, with all its offsets.
     pub(super) fn delete_group(&mut self, moment: &mut Moment<'_>, group_id: &Str) {
         let Some(group) = self.groups.get(group_id) else { return };
-        let mut records = group.offset_tombstones(group_id);
-        records.extend(group.kind.tombstones(group_id));
-        for record in records {
+        let of_members = group.kind.tombstones(group_id);
+        for record in group.offset_tombstones(group_id) {
             self.emit(moment, record);
         }
+        let begins_at = moment.effects.list.len();
+        for record in of_members {
+            self.emit(moment, record);
+        }
+        moment.effects.keep_whole(begins_at);
         // Ids that were given and not used yet are forgotten with it, and have no record.
         self.with_group(moment, group_id, |group, _| group.kind = GroupKind::Simple);
     }

@@ -70,8 +70,11 @@ struct Play {
 
 impl Play {
     fn new() -> Play {
-        let world =
-            GroupWorld { image: Arc::new(image_with_topic()), config: Arc::new(GroupsConfig::default()) };
+        let world = GroupWorld {
+            image: Arc::new(image_with_topic()),
+            config: Arc::new(GroupsConfig::default()),
+            record_bytes_max: 1_048_588,
+        };
         let now = Now { monotonic: MonotonicTime(0), wall: WallTime(1_000_000_000_000) };
         let mut play = Play {
             core: GroupCore::default(),
