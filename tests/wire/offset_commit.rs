@@ -8,10 +8,12 @@ use ottla_protocol::api::offset_fetch::{
 };
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::Str;
+use ottla_testkit::wait::wait_for;
 use ottla_testkit::wire_client::WireClient;
 
-use crate::bed::{Bed, Topic};
+use crate::bed::{Bed, PATIENCE, Topic};
 use crate::check::Checks;
+use crate::consumer_group_heartbeat::join;
 use crate::group_members::fresh_group;
 
 const NEWEST: i16 = 10;
@@ -54,6 +56,44 @@ pub(crate) fn committed(
         OffsetFetchRequestGroup { group_id: group.clone(), topics: Some(vec![asked]), ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
     client.request(8, &request).groups.remove(0).topics.remove(0).partitions.remove(0)
+}
+
+#[test]
+fn a_member_answers_for_what_it_can_commit_at_all() {
+    let bed = Bed::shared();
+    let topics = [bed.topic(1, &[]), bed.topic(1, &[])];
+    let mut client = bed.client();
+    let group = fresh_group(&bed);
+    let mut request = join(&group, "m", &topics[0].name);
+    assert_eq!(client.request(1, &request).member_epoch, 2);
+    request.member_epoch = 2;
+    request.topic_partitions = None;
+    request.subscribed_topic_names = Some(topics.iter().map(|topic| topic.name.clone()).collect());
+    wait_for("it has got the other topic at the next epoch", PATIENCE, || {
+        (client.request(1, &request).member_epoch == 3).then_some(())
+    });
+    let long = || OffsetCommitRequestPartition {
+        committed_metadata: Some(Str::from("m".repeat(5000))),
+        ..row(0, 5)
+    };
+    let mut codes = |rows: [OffsetCommitRequestPartition; 2]| {
+        let of_topics = topics.iter().zip(rows).map(|(topic, row)| OffsetCommitRequestTopic {
+            name: topic.name.clone(),
+            topic_id: topic.id,
+            partitions: vec![row],
+        });
+        let request = OffsetCommitRequest {
+            group_id: group.clone(),
+            member_id: Str::from("m"),
+            generation_id_or_member_epoch: 2,
+            topics: of_topics.collect(),
+            ..Default::default()
+        };
+        commit(&mut client, 9, &request)
+    };
+    assert_eq!(codes([row(0, 5), row(0, 5)]), [113, 113], "the second is its own since epoch 3");
+    assert_eq!(codes([row(0, 5), long()]), [0, 12]);
+    assert_eq!(codes([long(), row(0, 5)]), [113, 113]);
 }
 
 #[test]

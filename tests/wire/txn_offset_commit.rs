@@ -10,6 +10,7 @@ use ottla_testkit::wire_client::WireClient;
 use crate::add_offsets_to_txn;
 use crate::bed::{Bed, PATIENCE, Topic};
 use crate::check::Checks;
+use crate::consumer_group_heartbeat::join;
 use crate::group_members::fresh_group;
 use crate::offset_commit::committed;
 use crate::transactional::Producer;
@@ -76,4 +77,33 @@ fn commits_outside_of_a_transaction_are_refused() {
     checks.same("another epoch", code(&mut client, 5, &newer), 47);
     let nowhere = Topic { name: Str::from("nowhere"), id: topic.id };
     checks.same("no topic", code(&mut client, 5, &commit(&producer, &group, &nowhere, 7)), 3);
+}
+
+#[test]
+fn a_producer_need_not_know_the_members_of_a_consumer_group() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    let mut checks = Checks::new();
+    let group = fresh_group(&bed);
+    let joined = client.request(1, &join(&group, "m", &topic.name));
+    assert_eq!((joined.error_code, joined.member_epoch), (0, 2));
+    let producer = Producer::new(&bed);
+    let of = |member: &'static str, generation_id, instance: Option<&'static str>| TxnOffsetCommitRequest {
+        member_id: Str::from(member),
+        generation_id,
+        group_instance_id: instance.map(Str::from),
+        ..commit(&producer, &group, &topic, 7)
+    };
+    for (name, request, expected) in [
+        ("nobody", of("", -1, None), 0),
+        ("nobody's epoch", of("", 2, None), 25),
+        ("nobody's instance", of("", -1, Some("i")), 25),
+        ("a member without an epoch", of("m", -1, None), 22),
+        ("a member", of("m", 2, None), 0),
+        ("a member at another epoch", of("m", 3, None), 22),
+        ("no member", of("other", 2, None), 25),
+    ] {
+        checks.same(name, code(&mut client, 5, &request), expected);
+    }
 }

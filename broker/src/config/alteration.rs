@@ -156,7 +156,7 @@ fn checked(
 ) -> Result<String, AlterConfigError> {
     match scope {
         ConfigScope::Topic => Ok(check_override(key, Some(&text))?.1.to_string()),
-        ConfigScope::Broker | ConfigScope::EveryBroker => checked_broker_value(scope, key, text),
+        ConfigScope::Broker | ConfigScope::EveryBroker => checked_broker_value(scope, layers, key, text),
         ConfigScope::Group => checked_group_value(layers, key, &text),
         ConfigScope::ClientMetrics => checked_metrics_value(key, &text),
     }
@@ -167,7 +167,12 @@ const AT_START_ONLY: &str = "set it in the file or by a flag and start the broke
 /// Keys that Kafka lets change at run time, and that are looked at here only when the broker starts.
 const READ_AT_START: [&str; 2] = ["listeners", "listener.security.protocol.map"];
 
-fn checked_broker_value(scope: ConfigScope, key: &str, text: String) -> Result<String, AlterConfigError> {
+fn checked_broker_value(
+    scope: ConfigScope,
+    layers: &BrokerLayers,
+    key: &str,
+    text: String,
+) -> Result<String, AlterConfigError> {
     let Some(row) = settable_broker_key(key) else { return unknown_broker_key(key).map_or(Ok(text), Err) };
     let is_default = row.parse(&text).ok().is_some_and(|value| Some(value) == row.default_value());
     if let Class::Refused(reason) = row.class
@@ -182,7 +187,10 @@ fn checked_broker_value(scope: ConfigScope, key: &str, text: String) -> Result<S
         return Err(AlterConfigError::PerBroker { key: row.name });
     }
     match row.parse(&text) {
-        Ok(value) => Ok(value.to_string()),
+        Ok(value) => match beyond_bounds(layers, row.name, &value.to_string()) {
+            Some(problem) => Err(AlterConfigError::BeyondBounds { key: row.name, problem }),
+            None => Ok(value.to_string()),
+        },
         Err(problem) => {
             let value = if row.is_sensitive() { "[hidden]".to_owned() } else { text };
             Err(AlterConfigError::InvalidBrokerValue { key: row.name, value, problem })
@@ -236,23 +244,30 @@ fn checked_group_value(layers: &BrokerLayers, key: &str, text: &str) -> Result<S
     let wrong = |problem| AlterConfigError::Group { key: key.to_owned(), problem };
     let row = known(group_keys(), key).map_err(wrong)?;
     let value = row.parse(text).map_err(|problem| wrong(problem.to_string()))?.to_string();
+    match row.synonym.and_then(|broker_key| beyond_bounds(layers, broker_key, &value)) {
+        Some(problem) => Err(wrong(problem)),
+        None => Ok(value),
+    }
+}
+
+/// In what way a value of a group's key is out of the bounds that keys of their own set:
+/// `group.consumer.session.timeout.ms` lies between `group.consumer.min.session.timeout.ms` and its twin.
+fn beyond_bounds(layers: &BrokerLayers, broker_key: &str, value: &str) -> Option<String> {
+    let (kind, rest) = broker_key.strip_prefix("group.")?.split_once('.')?;
     for (word, is_beyond) in [
         ("min", (|value, bound| value < bound) as fn(i64, i64) -> bool),
         ("max", |value, bound| bound < value),
     ] {
-        // `group.consumer.session.timeout.ms` lies between `group.consumer.min.session.timeout.ms` and its twin.
-        let bound_key = row.synonym.and_then(|synonym| {
-            let (kind, rest) = synonym.strip_prefix("group.")?.split_once('.')?;
-            Some(format!("group.{kind}.{word}.{rest}"))
-        });
-        let bound = bound_key.as_deref().and_then(|bound| layers.value(bound)?.parse().ok());
-        if let (Some(bound_key), Some(bound), Ok(number)) = (bound_key, bound, value.parse())
+        // Kafka has one pair that leaves a word out.
+        let bound_key = format!("group.{kind}.{word}.{}", rest.strip_prefix("num.").unwrap_or(rest));
+        let bound = layers.value(&bound_key).and_then(|bound| bound.parse().ok());
+        if let (Some(bound), Ok(number)) = (bound, value.parse())
             && is_beyond(number, bound)
         {
-            return Err(wrong(format!("{value} is beyond {bound_key}, which is {bound}")));
+            return Some(format!("{value} is beyond {bound_key}, which is {bound}"));
         }
     }
-    Ok(value)
+    None
 }
 
 /// What a client can be matched by (KIP-714).

@@ -184,6 +184,14 @@ pub enum Unfit {
     /// Not `ADDRESS:COUNT`.
     #[error("{0:?} is no override: write ADDRESS:COUNT, with an IP address and a count from 0")]
     OverrideSyntax(String),
+    /// It has to lie below another key's value, or above it, and doesn't.
+    #[error("does not go with {other}, which is {value}")]
+    OutOfOrder {
+        /// The other key.
+        other: &'static str,
+        /// Its value.
+        value: i64,
+    },
     /// No address may connect at all.
     #[error("0 lets nobody connect: add max.connections.per.ip.overrides, or raise it")]
     NobodyMayConnect,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::error::Unfit;
 use super::layers::BrokerLayers;
 use super::values::Values;
 
@@ -17,7 +18,10 @@ pub struct GroupsConfig {
     pub initial_rebalance_delay_ms: u64,
     /// `group.max.size`: members of a classic group, from 1, default 2147483647.
     pub size_max: u32,
-    /// `group.consumer.session.timeout.ms`, per group `consumer.session.timeout.ms`: from 1, default 45000.
+    /// `group.coordinator.rebalance.protocols` has `consumer`, as by default. The classic protocol is always served.
+    pub serves_consumer_protocol: bool,
+    /// `group.consumer.session.timeout.ms`, per group `consumer.session.timeout.ms`: from 1, default 45000. This and the
+    /// next two lie within `group.consumer.min.` and `.max.` of the same name.
     pub consumer_session_timeout_ms: u64,
     /// `group.consumer.heartbeat.interval.ms`, per group `consumer.heartbeat.interval.ms`: from 1, default 5000.
     pub consumer_heartbeat_interval_ms: u64,
@@ -66,6 +70,7 @@ impl Default for GroupsConfig {
             session_timeout_ms_max: 1_800_000,
             initial_rebalance_delay_ms: 3000,
             size_max: i32::MAX as u32,
+            serves_consumer_protocol: true,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5000,
             consumer_assignment_interval_ms: 1000,
@@ -88,18 +93,22 @@ impl Default for GroupsConfig {
 const MINUTE_MS: u64 = 60_000;
 
 impl GroupsConfig {
-    pub(super) fn read(values: &Values<'_>) -> GroupsConfig {
+    pub(super) fn read(values: &mut Values<'_>) -> GroupsConfig {
+        check_bounds(values);
+        let values = &*values;
         let signed = |key| i32::try_from(values.required(key).number()).expect("an int key");
         // What is negative where Kafka sets no bound is as good as 0.
         let natural = |key| u64::try_from(values.required(key).number()).unwrap_or(0);
         let count = |key| values.required(key).unsigned_int();
         let factor = values.required("offsets.topic.replication.factor").number();
         let policy = values.required("group.consumer.migration.policy");
+        let protocols = values.required("group.coordinator.rebalance.protocols");
         GroupsConfig {
             session_timeout_ms_min: signed("group.min.session.timeout.ms"),
             session_timeout_ms_max: signed("group.max.session.timeout.ms"),
             initial_rebalance_delay_ms: natural("group.initial.rebalance.delay.ms"),
             size_max: count("group.max.size"),
+            serves_consumer_protocol: protocols.items().iter().any(|name| name == "consumer"),
             consumer_session_timeout_ms: natural("group.consumer.session.timeout.ms"),
             consumer_heartbeat_interval_ms: natural("group.consumer.heartbeat.interval.ms"),
             consumer_assignment_interval_ms: natural("group.consumer.assignment.interval.ms"),
@@ -139,6 +148,47 @@ impl GroupsConfig {
         self.consumer_assignment_interval_ms =
             set("consumer.assignment.interval.ms").unwrap_or(self.consumer_assignment_interval_ms);
         self
+    }
+}
+
+/// Keys with the keys of their bounds.
+const BOUNDED: [(&str, &str, &str); 3] = [
+    (
+        "group.consumer.session.timeout.ms",
+        "group.consumer.min.session.timeout.ms",
+        "group.consumer.max.session.timeout.ms",
+    ),
+    (
+        "group.consumer.heartbeat.interval.ms",
+        "group.consumer.min.heartbeat.interval.ms",
+        "group.consumer.max.heartbeat.interval.ms",
+    ),
+    (
+        "group.consumer.assignment.interval.ms",
+        "group.consumer.min.assignment.interval.ms",
+        "group.consumer.max.assignment.interval.ms",
+    ),
+];
+
+/// What members are told lies within its bounds, and they are heard of more often than they are given up.
+fn check_bounds(values: &mut Values<'_>) {
+    for (key, min_key, max_key) in BOUNDED {
+        check_order(values, [min_key, key], |low, high| low <= high);
+        check_order(values, [key, max_key], |low, high| low <= high);
+    }
+    let [(session, ..), (heartbeat, ..), _] = BOUNDED;
+    check_order(values, [heartbeat, session], |low, high| low < high);
+}
+
+fn check_order(values: &mut Values<'_>, [low, high]: [&'static str; 2], is_fit: fn(i64, i64) -> bool) {
+    let number = |key| values.required(key).number();
+    let (below, above) = (number(low), number(high));
+    if is_fit(below, above) {
+        return;
+    }
+    match values.set_value(low).is_some() {
+        true => values.report(low, Unfit::OutOfOrder { other: high, value: above }),
+        false => values.report(high, Unfit::OutOfOrder { other: low, value: below }),
     }
 }
 

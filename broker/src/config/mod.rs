@@ -79,7 +79,7 @@ impl BrokerConfig {
             listener: ListenerConfig::read(&mut values),
             log: LogConfig::read(&mut values, &layers),
             topics: TopicsConfig::read(&values),
-            groups: GroupsConfig::read(&values),
+            groups: GroupsConfig::read(&mut values),
             limits: LimitsConfig::read(&mut values),
             transaction: TransactionConfig::read(&values),
             layers: Arc::new(layers),

@@ -49,6 +49,14 @@ pub enum AlterConfigError {
         /// Why not.
         problem: ValueProblem,
     },
+    /// A value beyond the bounds that other keys set.
+    #[error("Invalid value for broker config {key:?}: {problem}")]
+    BeyondBounds {
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// A broker config that somebody would rely on in vain.
     #[error("Broker config {key:?} can't be set here: {reason}")]
     Refused {
@@ -110,6 +118,7 @@ impl AlterConfigError {
             | AlterConfigError::PerBroker { .. }
             | AlterConfigError::UnknownBrokerKey { .. }
             | AlterConfigError::InvalidBrokerValue { .. }
+            | AlterConfigError::BeyondBounds { .. }
             | AlterConfigError::Refused { .. }
             | AlterConfigError::NobodyMayConnect
             | AlterConfigError::InvalidOverrides { .. }

@@ -167,10 +167,22 @@ fn groups_keep_to_the_brokers_bounds() {
     for change in [
         "consumer.session.timeout.ms=5",
         "consumer.session.timeout.ms=60001",
+        "consumer.heartbeat.interval.ms=4999",
+        "consumer.assignment.interval.ms=15001",
+        "streams.num.standby.replicas=3",
         "bogus=5",
         "share.isolation.level=x",
     ] {
         check_refused(Group, "", change, InvalidConfig);
+    }
+}
+
+#[test]
+fn brokers_keep_to_the_bounds_that_keys_of_their_own_set() {
+    let key = "group.consumer.assignment.interval.ms";
+    for (scope, own) in [(Broker, ""), (EveryBroker, "min.insync.replicas=1")] {
+        check(scope, own, &format!("{key}=15000"), &format!("{own} {key}=15000"));
+        check_refused(scope, own, &format!("{key}=15001"), InvalidRequest);
     }
 }
 

@@ -4,7 +4,6 @@ use super::{Key, Valid, boolean, int, list, long, short, string};
 
 const COORDINATORS: &str =
     "coordinators run on the broker's own threads, write at once, and load in chunks of 1 MiB";
-const PROTOCOLS: &str = "the classic and the consumer protocol are always served";
 const SHARE_GROUPS: &str = "share groups are not there yet";
 const STREAMS_GROUPS: &str = "streams groups are not there yet";
 const LOADED_OTHERWISE: &str = "the log is loaded as any reader reads it";
@@ -40,8 +39,7 @@ pub(super) const KEYS: &[Key] = &[
         .no_effect(COORDINATORS),
     list("group.coordinator.rebalance.protocols")
         .default("classic,consumer,streams")
-        .one_of(&["consumer", "classic", "share", "streams"])
-        .no_effect(PROTOCOLS),
+        .one_of(&["consumer", "classic", "share", "streams"]),
     int("group.coordinator.threads").default("4").from(1).no_effect(COORDINATORS),
     int("group.initial.rebalance.delay.ms").default("3000"),
     int("group.max.session.timeout.ms").default("1800000"),

@@ -129,3 +129,21 @@ fn values_that_do_not_fit_together_are_refused() {
         ],
     );
 }
+
+#[test]
+fn times_of_consumer_groups_keep_to_their_bounds() {
+    let check = |line: &str, other: &str, value: i64| {
+        let set = line.lines().next().expect("a line");
+        let says =
+            format!("f.properties:1: {set}: does not go with group.consumer.{other}, which is {value}");
+        check_refused(line, &[&says]);
+    };
+    check("group.consumer.session.timeout.ms=6000", "min.session.timeout.ms", 45_000);
+    check("group.consumer.session.timeout.ms=60001", "max.session.timeout.ms", 60_000);
+    check("group.consumer.heartbeat.interval.ms=15001", "max.heartbeat.interval.ms", 15_000);
+    check("group.consumer.assignment.interval.ms=15001", "max.assignment.interval.ms", 15_000);
+    check("group.consumer.min.session.timeout.ms=50000", "session.timeout.ms", 45_000);
+    let short = "group.consumer.session.timeout.ms=5000\ngroup.consumer.min.session.timeout.ms=1";
+    check(short, "heartbeat.interval.ms", 5000);
+    config("group.consumer.assignment.interval.ms=0\ngroup.consumer.session.timeout.ms=60000");
+}

@@ -40,6 +40,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
         group.consumer.min.session.timeout.ms=1
         group.consumer.regex.refresh.interval.ms=10000
         group.consumer.session.timeout.ms=7
+        group.coordinator.rebalance.protocols=classic,streams
         group.initial.rebalance.delay.ms=0
         group.max.session.timeout.ms=9
         group.max.size=10
@@ -118,6 +119,7 @@ fn every_honoured_key_reaches_the_typed_tree() {
             session_timeout_ms_max: 9,
             initial_rebalance_delay_ms: 0,
             size_max: 10,
+            serves_consumer_protocol: false,
             consumer_session_timeout_ms: 7,
             consumer_heartbeat_interval_ms: 4,
             consumer_assignment_interval_ms: 3,

@@ -117,6 +117,11 @@ impl Group {
         group_id: &Str,
     ) -> ConsumerGroupDescribeResponseGroup {
         match &self.kind {
+            _ if !world.config.serves_consumer_protocol => ConsumerGroupDescribeResponseGroup {
+                error_code: ErrorCode::UnsupportedVersion.code(),
+                group_id: group_id.detached(),
+                ..ConsumerGroupDescribeResponseGroup::default()
+            },
             GroupKind::Consumer(group) if !group.is_vacant() => {
                 group.describe(group_id, &world.image, &ConsumerRules::of(&world.config_of(group_id)))
             }

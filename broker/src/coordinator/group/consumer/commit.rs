@@ -14,24 +14,32 @@ const EPOCHS_FROM: i16 = 9;
 pub(crate) struct MemberCommit<'a> {
     pub(crate) version: i16,
     pub(crate) member_id: &'a str,
+    pub(crate) has_instance_id: bool,
     pub(crate) epoch: i32,
     pub(crate) is_transactional: bool,
 }
 
+impl MemberCommit<'_> {
+    /// A producer need not know whose offsets it commits; then it answers for them by itself.
+    fn is_of_nobody_in_particular(self) -> bool {
+        self.is_transactional && self.epoch == -1 && self.member_id.is_empty() && !self.has_instance_id
+    }
+}
+
 impl ConsumerGroup {
-    /// Whether a commit may be made. An epoch that is over is good for a partition that the member has had since then.
-    /// `places` are the partitions that it names, without an id where there is no such topic.
+    /// Whether a commit may be made. An epoch that is over is good for a partition that the member has had since then,
+    /// and for the whole commit if it is for every partition. `places` are the partitions that it names, without an id
+    /// where there is no such topic.
     pub(crate) fn check_member_commit(
         &self,
         commit: MemberCommit<'_>,
         mut places: impl Iterator<Item = (Option<TopicId>, i32)>,
     ) -> Result<(), ErrorCode> {
-        if commit.epoch < 0 && self.members.is_empty() {
+        if commit.epoch < 0 && self.members.is_empty() || commit.is_of_nobody_in_particular() {
             return Ok(());
         }
         let member = self.members.get(commit.member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        let is_modern = !member.is_classic();
-        if !commit.is_transactional && is_modern && commit.version < EPOCHS_FROM {
+        if !commit.is_transactional && !member.is_classic() && commit.version < EPOCHS_FROM {
             return Err(ErrorCode::UnsupportedVersion);
         }
         let has_had = |(topic, partition): (Option<TopicId>, i32)| {
@@ -41,7 +49,7 @@ impl ConsumerGroup {
             });
             since.is_some_and(|since| since <= commit.epoch)
         };
-        let mut is_late = || commit.epoch < member.current.epoch && is_modern && places.all(has_had);
+        let mut is_late = || commit.epoch < member.current.epoch && places.all(has_had);
         if commit.epoch == member.current.epoch || is_late() {
             return Ok(());
         }

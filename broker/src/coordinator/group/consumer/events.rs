@@ -23,6 +23,7 @@ use crate::coordinator::group::turn::{CommitIdentity, CommitPlace, Turn};
 impl ConsumerRules {
     pub(crate) fn of(config: &GroupsConfig) -> ConsumerRules {
         ConsumerRules {
+            is_served: config.serves_consumer_protocol,
             session_timeout: Duration::from_millis(config.consumer_session_timeout_ms),
             heartbeat_interval_ms: i32::try_from(config.consumer_heartbeat_interval_ms).unwrap_or(i32::MAX),
             assignment_interval: Duration::from_millis(config.consumer_assignment_interval_ms),
@@ -120,6 +121,7 @@ impl ConsumerGroup {
         let commit = MemberCommit {
             version: identity.version,
             member_id: identity.member_id,
+            has_instance_id: identity.instance_id.is_some(),
             epoch: identity.generation_or_epoch,
             is_transactional: identity.is_transactional,
         };

@@ -44,6 +44,8 @@ pub(crate) struct Heartbeat<'a> {
 /// Why a heartbeat is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeartbeatError {
+    #[error("group.coordinator.rebalance.protocols lacks the consumer protocol")]
+    NotServed,
     #[error("{0}")]
     Invalid(&'static str),
     #[error("there is no assignor of the name {0}")]
@@ -71,6 +73,7 @@ pub(crate) enum HeartbeatError {
 impl HeartbeatError {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
+            HeartbeatError::NotServed => ErrorCode::UnsupportedVersion,
             HeartbeatError::Invalid(_) => ErrorCode::InvalidRequest,
             HeartbeatError::UnsupportedAssignor(_) => ErrorCode::UnsupportedAssignor,
             HeartbeatError::GroupNotFound(_) => ErrorCode::GroupIdNotFound,
@@ -101,6 +104,9 @@ pub(crate) fn check(
     request: &ConsumerGroupHeartbeatRequest,
     rules: &ConsumerRules,
 ) -> Result<(), HeartbeatError> {
+    if !rules.is_served {
+        return Err(HeartbeatError::NotServed);
+    }
     let is_empty = |text: &Option<Str>| text.as_ref().is_some_and(|text| text.is_empty());
     let is_invalid = |reason| Err(HeartbeatError::Invalid(reason));
     if request.member_id.is_empty() && (MEMBER_ID_FROM <= version || request.member_epoch != 0) {

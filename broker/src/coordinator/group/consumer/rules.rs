@@ -12,6 +12,8 @@ use crate::coordinator::core::Now;
 /// The configuration that one consumer group obeys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConsumerRules {
+    /// Whether members may speak this protocol: `group.coordinator.rebalance.protocols` has `consumer`.
+    pub(crate) is_served: bool,
     /// `consumer.session.timeout.ms` of the group, else `group.consumer.session.timeout.ms`.
     pub(crate) session_timeout: Duration,
     /// `consumer.heartbeat.interval.ms`: what members are told.
@@ -35,6 +37,7 @@ pub(crate) struct ConsumerRules {
 impl Default for ConsumerRules {
     fn default() -> ConsumerRules {
         ConsumerRules {
+            is_served: true,
             session_timeout: Duration::from_millis(45_000),
             heartbeat_interval_ms: 5000,
             assignment_interval: Duration::from_millis(1000),

@@ -9,6 +9,7 @@ use ottla_protocol::api::txn_offset_commit::{
 };
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{ProducerEpoch, ProducerId, TopicId};
+use ottla_protocol::wire::Str;
 
 use super::super::core::{GroupCore, Moment};
 use super::super::group::{Group, GroupKind};
@@ -59,9 +60,13 @@ impl GroupCore {
             generation_or_epoch: request.generation_id_or_member_epoch,
             is_transactional: false,
         };
+        // What is too long by itself is no place that the member has to answer for.
+        let metadata_bytes_max = moment.metadata_bytes_max();
         let places = request.topics.iter().flat_map(|topic| {
             let place = |partition| CommitPlace { topic: &topic.name, partition };
-            topic.partitions.iter().map(move |row| place(row.partition_index))
+            let rows = topic.partitions.iter();
+            rows.filter(move |row| metadata_len(&row.committed_metadata) <= metadata_bytes_max)
+                .map(move |row| place(row.partition_index))
         });
         let refusal = self
             .with_group(moment, &request.group_id, |group, turn| group.check_commit(turn, &identity, places))
@@ -177,9 +182,12 @@ impl GroupCore {
             generation_or_epoch: request.generation_id,
             is_transactional: true,
         };
+        let metadata_bytes_max = moment.metadata_bytes_max();
         let places = request.topics.iter().flat_map(|topic| {
             let place = |partition| CommitPlace { topic: &topic.name, partition };
-            topic.partitions.iter().map(move |row| place(row.partition_index))
+            let rows = topic.partitions.iter();
+            rows.filter(move |row| metadata_len(&row.committed_metadata) <= metadata_bytes_max)
+                .map(move |row| place(row.partition_index))
         });
         let checked = self
             .with_group(moment, &request.group_id, |group, turn| group.check_commit(turn, &identity, places));
@@ -205,10 +213,17 @@ impl GroupCore {
 }
 
 impl Moment<'_> {
-    fn oversize(&self, metadata: &str) -> Option<ErrorCode> {
-        let limit = self.world.config.offset_metadata_bytes_max as usize;
-        (limit < metadata.len()).then_some(ErrorCode::OffsetMetadataTooLarge)
+    fn metadata_bytes_max(&self) -> usize {
+        self.world.config.offset_metadata_bytes_max as usize
     }
+
+    fn oversize(&self, metadata: &str) -> Option<ErrorCode> {
+        (self.metadata_bytes_max() < metadata.len()).then_some(ErrorCode::OffsetMetadataTooLarge)
+    }
+}
+
+fn metadata_len(metadata: &Option<Str>) -> usize {
+    metadata.as_ref().map_or(0, |text| text.len())
 }
 
 /// Producers know no member epochs.

@@ -9,7 +9,7 @@
 //! | `a beats 3 owns=t:0,1 names=t`        | any other heartbeat; −1 and −2 leave                         | the same  |
 //! | `c enters t owns=t:0 as=i v=5`        | JoinGroup                                                    | generation |
 //! | `c syncs 3`, `c pings 3`, `c goes`    | SyncGroup, Heartbeat, LeaveGroup                             | assignment |
-//! | `a commits 3 t:0`, `a fetches 3`      | the checks of OffsetCommit (`v=`, `txn=1`) and OffsetFetch   |           |
+//! | `a commits 3 t:0`, `a fetches 3`      | the checks of OffsetCommit (`v=`, `as=`, `txn=1`) and OffsetFetch; `nobody` has no id | |
 //! | `state`, `member a`, `resolved x`     | what is shown                                                |           |
 
 use std::collections::BTreeMap;
@@ -326,7 +326,8 @@ impl Play {
     fn commits(&mut self, member: &str, words: &mut Words<'_>) -> String {
         let commit = MemberCommit {
             version: i16::try_from(words.number("v").unwrap_or(9)).expect("small"),
-            member_id: member,
+            member_id: if member == "nobody" { "" } else { member },
+            has_instance_id: words.get("as").is_some(),
             epoch: words.first().parse().expect("an epoch"),
             is_transactional: words.get("txn").is_some(),
         };
@@ -346,6 +347,7 @@ impl Play {
                 "interval" => self.rules.assignment_interval = Duration::from_millis(number()),
                 "session" => self.rules.session_timeout = Duration::from_millis(number()),
                 "max" => self.rules.member_count_max = usize::try_from(number()).expect("small"),
+                "served" => self.rules.is_served = value == "1",
                 "down" => self.rules.may_downgrade = value == "1",
                 _ => panic!("no rule {key}"),
             }

@@ -94,6 +94,13 @@ fn requests_are_checked_by_themselves_first() {
 }
 
 #[test]
+fn a_broker_without_the_protocol_says_so_before_anything_else() {
+    check(
+        "rules served=0 \n topic t 1 \n a joins t => error 35 \n a joins t group= => error 35 \n a beats 1 => error 35",
+    );
+}
+
+#[test]
 fn members_are_checked_in_kafkas_order() {
     check(
         "topic t 2
@@ -333,11 +340,33 @@ fn commits_name_the_epoch_since_which_a_partition_is_theirs() {
          a commits 2 u:0 txn=1 => error 22
          a commits 3 t:0 v=8 => error 35
          a commits 3 t:0 v=3 txn=1 => 0
+         nobody commits -1 t:0 txn=1 => 0
+         nobody commits -1 u:0 txn=1 v=2 => 0
+         nobody commits -1 t:0 => error 25
+         nobody commits 3 t:0 txn=1 => error 25
+         nobody commits -1 t:0 as=i txn=1 => error 25
+         a commits -1 t:0 txn=1 => error 22
          b commits 3 t:0 => error 25
          a fetches 3 => 0
          a fetches 2 => error 113
          b fetches 3 => error 25
          null fetches -1 => 0",
+    );
+}
+
+#[test]
+fn a_classic_members_generation_counts_for_what_it_has_had_since_then() {
+    check_beside_a(
+        "c enters t => c 3
+         a beats 2 => 2 [t:0]
+         a beats 2 owns=t:0 => 3
+         c enters t => c 3
+         c syncs 3 => [1]
+         topic u 1
+         c enters t,u owns=t:1 => c 4
+         c commits 3 t:1 v=8 => 0
+         c commits 3 t:0 v=8 => error 22
+         c commits 5 t:1 v=8 => error 22",
     );
 }
 
