@@ -23,6 +23,11 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs `future` to its end beside the others. The name is for traces.
     fn execute(&self, name: &'static str, future: BoxFuture<()>);
 
+    /// Runs `future` to its end where it holds up none of the others, however long it computes without waiting.
+    fn execute_apart(&self, name: &'static str, future: BoxFuture<()>) {
+        self.execute(name, future);
+    }
+
     /// Runs `work` on a thread of its own. Only real disks and clocks ask for one; a simulator panics.
     fn execute_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send + 'static>);
 
@@ -66,27 +71,44 @@ impl Spawner {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let (future, handle) = self.guarded(name, future);
+        self.executor.execute(name, future);
+        handle
+    }
+
+    /// Like [`Spawner::spawn`], for a task that computes much: it holds no other task up meanwhile.
+    pub fn spawn_apart<F>(&self, name: &'static str, future: F) -> TaskHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (future, handle) = self.guarded(name, future);
+        self.executor.execute_apart(name, future);
+        handle
+    }
+
+    /// What runs in place of `future` so that it can be aborted, and its end be heard of.
+    fn guarded<F>(&self, name: &'static str, future: F) -> (BoxFuture<()>, TaskHandle)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (abort, registration) = AbortHandle::new_pair();
         let (send_end, end) = oneshot::channel();
         let guarded = AssertUnwindSafe(Abortable::new(future, registration)).catch_unwind();
         let executor = Arc::clone(&self.executor);
-        self.executor.execute(
-            name,
-            Box::pin(async move {
-                let end = match guarded.await {
-                    Ok(Ok(())) => TaskEnd::Finished,
-                    Ok(Err(_aborted)) => TaskEnd::Aborted,
-                    Err(panic) => {
-                        let message = panic_message(panic.as_ref());
-                        executor.on_panic(name, &message);
-                        TaskEnd::Panicked(message)
-                    }
-                };
-                // Nobody need be waiting: the handle may have been dropped.
-                let _unheard = send_end.send(end);
-            }),
-        );
-        TaskHandle { abort, end }
+        let future = Box::pin(async move {
+            let end = match guarded.await {
+                Ok(Ok(())) => TaskEnd::Finished,
+                Ok(Err(_aborted)) => TaskEnd::Aborted,
+                Err(panic) => {
+                    let message = panic_message(panic.as_ref());
+                    executor.on_panic(name, &message);
+                    TaskEnd::Panicked(message)
+                }
+            };
+            // Nobody need be waiting: the handle may have been dropped.
+            let _unheard = send_end.send(end);
+        });
+        (future, TaskHandle { abort, end })
     }
 
     /// Runs `work` on a thread of its own, until it returns.

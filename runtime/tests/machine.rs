@@ -15,13 +15,30 @@ use bytes::{Bytes, BytesMut};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::fstat;
 use ottla_runtime::disk::{Done, Mapping, OpenMode, Residency};
-use ottla_runtime::{DiskWait as _, File, FileRange, FileRef, FileWait as _, Runtime, real};
+use ottla_runtime::{DiskWait as _, File, FileRange, FileRef, FileWait as _, Runtime, TaskEnd, real};
 
 /// Runs `test` with a runtime and an empty directory.
 fn on_this_machine<F: Future<Output = ()>>(test: impl FnOnce(Runtime, PathBuf) -> F) {
     let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
     let path = directory.path().to_owned();
     real::block_on(NonZeroUsize::new(2), |runtime| test(runtime, path)).unwrap();
+}
+
+#[test]
+fn a_task_apart_holds_nobody_up_and_ends_with_its_runtime() {
+    let (send, receive) = std::sync::mpsc::channel();
+    let (kept, dropped) = std::sync::mpsc::channel::<()>();
+    real::block_on(NonZeroUsize::new(1), |runtime| async move {
+        let apart = runtime.spawner.spawn_apart("apart", async move { receive.recv().unwrap() });
+        runtime.spawner.spawn("beside", async move { send.send(()).unwrap() }).await;
+        assert_eq!(apart.await, TaskEnd::Finished);
+        runtime.spawner.spawn_apart("endless", async move {
+            let _kept = kept;
+            std::future::pending().await
+        });
+    })
+    .unwrap();
+    assert!(dropped.recv().is_err(), "what it held is dropped");
 }
 
 async fn file_of(runtime: &Runtime, directory: &Path, content: Vec<u8>) -> FileRef {

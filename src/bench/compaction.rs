@@ -88,6 +88,7 @@ fn measure(arguments: &CompactionArguments, progress: &Progress) -> Result<(Stri
     write_log(arguments, &control, &broker, progress)?;
     let data = workspace.path().join("data");
     let bytes_before = bytes_of_log(&data)?;
+    sync_log(&data)?;
 
     progress.label("the tail beside an idle broker");
     let mut tail = Tail::begin(&control, &broker)?;
@@ -232,14 +233,26 @@ fn watch(data: &Path, process: u32, is_done: &AtomicBool, began: Instant) -> Res
 }
 
 fn bytes_of_log(data: &Path) -> Result<u64> {
-    let mut bytes = 0;
+    segments(data)?.iter().map(|path| Ok(path.metadata()?.len())).sum()
+}
+
+/// Has the log on the disk, so that the system doesn't write it while the tail is measured.
+fn sync_log(data: &Path) -> Result<()> {
+    for path in segments(data)? {
+        std::fs::File::open(path)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn segments(data: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(data.join(format!("{LOG}-0")))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(".log") {
-            bytes += entry.metadata()?.len();
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            found.push(path);
         }
     }
-    Ok(bytes)
+    Ok(found)
 }
 
 /// A producer and a consumer of one topic: a fetch waits whenever something is sent.

@@ -157,7 +157,7 @@ impl Replicas {
                 rng: runtime.rng.fork(),
                 config: compaction_config,
             };
-            runtime.spawner.spawn("compaction", task.run())
+            runtime.spawner.spawn_apart("compaction", task.run())
         });
         Ok(Replicas {
             partitions,

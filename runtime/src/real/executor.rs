@@ -1,6 +1,7 @@
 //! Tasks on a tokio runtime, and named threads.
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::net::BoxFuture;
 use crate::spawn::Executor;
@@ -22,6 +23,29 @@ impl Executor for TokioExecutor {
         tracing::trace!(name, "task started");
         // Dropping tokio's own handle lets the task go on; the Spawner's handle is what reports its end.
         drop(self.handle.spawn(future));
+    }
+
+    /// A thread of its own drives it. It is dropped when the runtime is: a task there tells.
+    fn execute_apart(&self, name: &'static str, future: BoxFuture<()>) {
+        let (alive, runtime_is_gone) = oneshot::channel::<()>();
+        let (running, has_ended) = oneshot::channel::<()>();
+        drop(self.handle.spawn(async move {
+            let _dropped = has_ended.await;
+            drop(alive);
+        }));
+        let handle = self.handle.clone();
+        self.execute_thread(
+            name,
+            Box::new(move || {
+                let _running = running;
+                handle.block_on(async {
+                    tokio::select! {
+                        () = future => {}
+                        _ = runtime_is_gone => {}
+                    }
+                });
+            }),
+        );
     }
 
     fn parallelism(&self) -> usize {

@@ -35,6 +35,7 @@ macro_rules! every_case {
             a_task_outlives_its_handle,
             tasks_run_beside_each_other,
             a_task_starts_tasks,
+            a_task_apart_ends_as_any_other,
         }
         crate::every_case! { $world => net_streams:
             what_is_sent_comes_back,

@@ -79,3 +79,15 @@ pub(crate) async fn a_task_starts_tasks(case: Case) {
     });
     assert_eq!(outer.await, TaskEnd::Finished);
 }
+
+pub(crate) async fn a_task_apart_ends_as_any_other(case: Case) {
+    let spawner = &case.runtime.spawner;
+    let clock = case.runtime.clock.clone();
+    let calm = spawner.spawn_apart("calm", async move { clock.sleep(Duration::from_millis(2)).await });
+    let panicking = spawner.spawn_apart("panicking", async { panic!("as planned") });
+    let waiting = spawner.spawn_apart("waiting", std::future::pending());
+    waiting.abort();
+    assert_eq!(calm.await, TaskEnd::Finished);
+    assert_eq!(panicking.await, TaskEnd::Panicked("as planned".to_owned()));
+    assert_eq!(waiting.await, TaskEnd::Aborted);
+}
