@@ -72,9 +72,9 @@ impl ConsumerGroup {
         }
         let before = self.members.get(&member_id).map(|member| Arc::clone(&member.info)).unwrap_or_default();
         let info = classic_info(&before, join, &subscription);
-        self.update_member(ctx, &member_id, &before, info);
+        let has_new_subscription = self.update_member(ctx, &member_id, &before, info);
         let owned = subscription.owned_partitions(ctx.image);
-        self.reconcile(ctx, &member_id, Some(&owned));
+        self.reconcile(ctx, &member_id, Some(&owned), has_new_subscription);
 
         let after_rebalance = after_ms(ctx, rebalance_timeout_ms(request));
         self.timers.stop(&member_id, TimerKind::Join);

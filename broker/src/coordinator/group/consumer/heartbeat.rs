@@ -191,7 +191,7 @@ impl ConsumerGroup {
         }
         let had =
             self.members.get(&member_id).map(|member| member.current.assigned.clone()).unwrap_or_default();
-        self.update_member(ctx, &member_id, &before, info);
+        let has_new_subscription = self.update_member(ctx, &member_id, &before, info);
         let owned = request.topic_partitions.as_ref().map(|owned| {
             Partitions::from_lists(owned.iter().map(|topic| (topic.topic_id, topic.partitions.clone())))
         });
@@ -200,7 +200,7 @@ impl ConsumerGroup {
             self.timers.stop(&member_id, TimerKind::Join);
             self.timers.stop(&member_id, TimerKind::Sync);
         }
-        self.reconcile(ctx, &member_id, owned.as_ref());
+        self.reconcile(ctx, &member_id, owned.as_ref(), has_new_subscription);
         self.timers.start(&member_id, TimerKind::Session, ctx.now.monotonic.after(ctx.rules.session_timeout));
 
         let member = self.members.get(&member_id).expect("it has just been put there");
@@ -273,14 +273,15 @@ impl ConsumerGroup {
         }
     }
 
-    /// Writes down what a member says of itself if that is new, and what follows for the group.
+    /// Writes down what a member says of itself if that is new, and what follows for the group. Whether the member has
+    /// changed what it subscribes to.
     pub(super) fn update_member(
         &mut self,
         ctx: &mut Context<'_>,
         member_id: &Str,
         before: &MemberInfo,
         info: MemberInfo,
-    ) {
+    ) -> bool {
         let has_changed = !info.subscribes_like(before);
         if !self.members.contains_key(member_id) || info != *before {
             let (group_id, value) = (ctx.group_id.detached(), Some(Arc::new(info)));
@@ -289,17 +290,25 @@ impl ConsumerGroup {
         let has_other_topics = self.resolve_regexes(ctx);
         self.raise_epoch_if_due(ctx, has_changed || has_other_topics);
         self.assign_if_due(ctx);
+        has_changed
     }
 
     /// Takes a member one step towards its target, if it can take one.
-    pub(super) fn reconcile(&mut self, ctx: &mut Context<'_>, member_id: &Str, owned: Option<&Partitions>) {
+    pub(super) fn reconcile(
+        &mut self,
+        ctx: &mut Context<'_>,
+        member_id: &Str,
+        owned: Option<&Partitions>,
+        has_new_subscription: bool,
+    ) {
         let Some(member) = self.members.get(member_id) else { return };
         let target = self.target_of(member_id);
         // A target that is behind may name topics that are gone, or that the member no longer wants.
+        let subscribes = |topic| {
+            topic_name(ctx.image, topic).is_some_and(|name| self.member_subscribes(&member.info, name))
+        };
         let narrowed = (self.target_epoch() < self.epoch()).then(|| {
-            let wanted = target.topics().filter(|(topic, _)| {
-                topic_name(ctx.image, *topic).is_some_and(|name| self.member_subscribes(&member.info, name))
-            });
+            let wanted = target.topics().filter(|(topic, _)| subscribes(*topic));
             Partitions::from_lists(wanted.map(|(topic, partitions)| (topic, partitions.to_vec())))
         });
         let next = Reconciliation {
@@ -307,6 +316,7 @@ impl ConsumerGroup {
             target: narrowed.as_ref().unwrap_or(target),
             owned,
             is_held: |topic, partition| self.is_held(topic, partition),
+            subscribes: has_new_subscription.then_some(subscribes),
         }
         .next(&member.current);
         if next == member.current {

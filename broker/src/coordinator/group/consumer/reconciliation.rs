@@ -9,16 +9,18 @@ use super::member::{CurrentAssignment, MemberState};
 use super::partitions::{Held, Partitions};
 
 /// What a member is to be brought to.
-pub(crate) struct Reconciliation<'a, F> {
+pub(crate) struct Reconciliation<'a, F, G> {
     pub(crate) target_epoch: i32,
     pub(crate) target: &'a Partitions,
     /// What the member says that it has, if it said.
     pub(crate) owned: Option<&'a Partitions>,
     /// Whether any member has the partition, or has yet to give it up.
     pub(crate) is_held: F,
+    /// Whether the member subscribes to the topic; for a member that has just changed what it subscribes to.
+    pub(crate) subscribes: Option<G>,
 }
 
-impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
+impl<F: Fn(TopicId, i32) -> bool, G: Fn(TopicId) -> bool> Reconciliation<'_, F, G> {
     /// The member's next step; what it has now, if it can take none.
     pub(crate) fn next(&self, current: &CurrentAssignment) -> CurrentAssignment {
         match current.state {
@@ -26,19 +28,15 @@ impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
                 if self.target_epoch == current.epoch && !self.has_too_much(current) {
                     return current.clone();
                 }
-                self.towards_target(current, current.epoch)
+                self.towards_target(current)
             }
             MemberState::UnrevokedPartitions => {
                 if self.still_owns(&current.revoking) {
-                    return current.clone();
+                    return self.without_unsubscribed(current);
                 }
-                // It has done what the epoch asked for. Never beyond the target, which would go back afterwards.
-                let epoch = (current.epoch + 1).min(self.target_epoch).max(current.epoch);
-                self.towards_target(current, epoch)
+                self.towards_target(current)
             }
-            MemberState::UnreleasedPartitions | MemberState::Unknown => {
-                self.towards_target(current, current.epoch)
-            }
+            MemberState::UnreleasedPartitions | MemberState::Unknown => self.towards_target(current),
         }
     }
 
@@ -55,7 +53,21 @@ impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
         }
     }
 
-    fn towards_target(&self, current: &CurrentAssignment, epoch: i32) -> CurrentAssignment {
+    /// A member that is giving partitions up gives up those too whose topics it no longer subscribes to. What else the
+    /// target takes from it waits until it has given up the first.
+    fn without_unsubscribed(&self, current: &CurrentAssignment) -> CurrentAssignment {
+        let Some(subscribes) = &self.subscribes else { return current.clone() };
+        let (kept, dropped): (Vec<_>, Vec<_>) =
+            current.assigned.iter().partition(|(topic, ..)| subscribes(*topic));
+        CurrentAssignment {
+            assigned: kept.into_iter().collect(),
+            revoking: current.revoking.iter().chain(dropped).collect(),
+            ..current.clone()
+        }
+    }
+
+    /// Its epoch stays as it is as long as it has something to give up, and then becomes the target's.
+    fn towards_target(&self, current: &CurrentAssignment) -> CurrentAssignment {
         let (kept, dropped): (Vec<_>, Vec<_>) = current
             .assigned
             .iter()
@@ -63,11 +75,10 @@ impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
         let dropped: Held = dropped.into_iter().collect();
         if self.still_owns(&dropped) {
             return CurrentAssignment {
-                epoch,
-                previous_epoch: previous_epoch(current, epoch),
                 state: MemberState::UnrevokedPartitions,
                 assigned: kept.into_iter().collect(),
                 revoking: dropped,
+                ..current.clone()
             };
         }
         let wanted =
@@ -79,7 +90,11 @@ impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
         let granted = free.into_iter().map(|(topic, partition)| (topic, partition, self.target_epoch));
         CurrentAssignment {
             epoch: self.target_epoch,
-            previous_epoch: previous_epoch(current, self.target_epoch),
+            previous_epoch: if self.target_epoch == current.epoch {
+                current.previous_epoch
+            } else {
+                current.epoch
+            },
             state: if unreleased.is_empty() {
                 MemberState::Stable
             } else {
@@ -89,10 +104,6 @@ impl<F: Fn(TopicId, i32) -> bool> Reconciliation<'_, F> {
             revoking: Held::default(),
         }
     }
-}
-
-fn previous_epoch(current: &CurrentAssignment, epoch: i32) -> i32 {
-    if epoch == current.epoch { current.previous_epoch } else { current.epoch }
 }
 
 #[cfg(test)]
@@ -149,6 +160,7 @@ mod tests {
         target: &'static str,
         owned: Option<&'static str>,
         others: &'static str,
+        subscribes: Option<bool>,
     }
 
     /// A member at epoch 5 (before: 4), a target of epoch 8.
@@ -171,6 +183,7 @@ mod tests {
                     || current.assigned.contains(TOPIC, partition)
                     || current.revoking.contains(TOPIC, partition)
             },
+            subscribes: step.subscribes.map(|subscribes| move |_| subscribes),
         }
         .next(&current);
         assert_eq!(shown(&next), expected);
@@ -183,6 +196,7 @@ mod tests {
         target: "1,2",
         owned: None,
         others: "",
+        subscribes: None,
     };
 
     #[test]
@@ -235,7 +249,21 @@ mod tests {
             owned: Some("1,2"),
             ..STABLE
         };
-        check(&unrevoked, "unrevoked 5<6 has 2@5 revokes 1@3");
+        check(&unrevoked, "unrevoked 4<5 has 2@5 revokes 1@3");
+    }
+
+    #[test]
+    fn an_unrevoked_member_gives_up_what_it_no_longer_subscribes_to() {
+        let unrevoked = Step {
+            state: MemberState::UnrevokedPartitions,
+            assigned: "1@3",
+            revoking: "2@5",
+            target: "",
+            ..STABLE
+        };
+        check(&Step { subscribes: None, ..unrevoked }, "unrevoked 4<5 has 1@3 revokes 2@5");
+        check(&Step { subscribes: Some(true), ..unrevoked }, "unrevoked 4<5 has 1@3 revokes 2@5");
+        check(&Step { subscribes: Some(false), ..unrevoked }, "unrevoked 4<5 has  revokes 1@3,2@5");
     }
 
     #[test]

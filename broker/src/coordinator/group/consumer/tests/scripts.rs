@@ -49,6 +49,37 @@ fn partitions_move_after_they_were_given_up() {
 }
 
 #[test]
+fn a_member_keeps_its_epoch_from_one_revocation_to_the_next() {
+    check_at_once(
+        "topic t 6
+         a joins t => 2 [t:0,1,2,3,4,5]
+         b joins t => 3 []
+         a beats 2 => 2 [t:0,1,2]
+         c joins t => 4 []
+         epochs => 4 4
+         a beats 2 owns=t:0,1,2,3,4,5 => 2
+         a beats 2 owns=t:0,1,2 => 2 [t:0,1]
+         a beats 2 owns=t:0,1 => 4",
+    );
+}
+
+#[test]
+fn a_member_that_is_giving_up_partitions_gives_up_topics_at_once() {
+    check_at_once(
+        "topic t 2 \n topic u 2
+         a joins t,u by=range => 2 [t:0,1+u:0,1]
+         b joins t by=range => 3 []
+         a beats 2 => 2 [t:0+u:0,1]
+         a beats 2 names=u => 2 [u:0,1]
+         b beats 3 => 4
+         a beats 2 owns=t:0+u:0,1 => 2
+         a beats 2 owns=u:0,1 => 4
+         b beats 4 => 4 [t:0,1]
+         state => Stable",
+    );
+}
+
+#[test]
 fn a_full_heartbeat_is_told_the_assignment_again() {
     check(
         "topic t 1 \n a joins t => 2 [t:0] \n a beats 2 owns=t:0 names=t rt=5 => 2 [t:0] \n a beats 2 owns=t:0 => 2",
