@@ -3,6 +3,8 @@
 
 #[path = "from_kafka/node.rs"]
 mod node;
+#[path = "from_kafka/opened_by_kafka.rs"]
+mod opened_by_kafka;
 #[path = "from_kafka/questions.rs"]
 mod questions;
 
@@ -189,11 +191,16 @@ fn look(client: &mut WireClient) -> Seen {
     Seen { contents, first_batches, offsets }
 }
 
-/// Writes so much that there are several segments, and waits until the cleaner has been in them.
-fn write_compacted(client: &mut WireClient, data: &Path) {
+fn create_topics(client: &mut WireClient) {
     let configs =
         [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0.01")];
     create_topic(client, LATEST, 1, &configs);
+    create_topic(client, PAID, 1, &[("retention.ms", "-1")]);
+    create_topic(client, TRIMMED, 1, &[("retention.ms", "-1")]);
+}
+
+/// Writes so much that there are several segments, and waits until the cleaner has been in them.
+fn write_compacted(client: &mut WireClient, data: &Path) {
     let (producer, epoch) = producer_id(client, None);
     for number in 0..KEYED_BATCHES {
         let sequence = i32::try_from(number * RECORDS_PER_BATCH).expect("it is small");
@@ -215,7 +222,6 @@ fn write_compacted(client: &mut WireClient, data: &Path) {
 
 /// Three transactions of one producer and one of another, interleaved: two committed, two aborted.
 fn write_transactions(client: &mut WireClient) {
-    create_topic(client, PAID, 1, &[("retention.ms", "-1")]);
     let mut one = Transactions::begin(client, "one", PAID);
     let mut other = Transactions::begin(client, "other", PAID);
     for (number, commits) in [true, false, true].into_iter().enumerate() {
@@ -233,6 +239,13 @@ fn write_transactions(client: &mut WireClient) {
     wait_for("everything is decided", PATIENCE, || (offset_of(client, PAID, -1) == 1_204).then_some(()));
 }
 
+fn write_trimmed(client: &mut WireClient) {
+    for number in 0..3 {
+        produce(client, TRIMMED, 0, &keyed_batch(number));
+    }
+    delete_records(client, TRIMMED, 150);
+}
+
 #[test]
 fn what_kafka_compacted_aborted_and_deleted_stays_so() {
     let libraries = match kafka_jars(env!("CARGO_BIN_EXE_ottla")) {
@@ -244,13 +257,10 @@ fn what_kafka_compacted_aborted_and_deleted_stays_so() {
     let home = Home::format(libraries, place.path());
     let kafka = home.start();
     let mut client = WireClient::connect(kafka.address);
+    create_topics(&mut client);
     write_compacted(&mut client, &data);
     write_transactions(&mut client);
-    create_topic(&mut client, TRIMMED, 1, &[("retention.ms", "-1")]);
-    for number in 0..3 {
-        produce(&mut client, TRIMMED, 0, &keyed_batch(number));
-    }
-    delete_records(&mut client, TRIMMED, 150);
+    write_trimmed(&mut client);
     let mut open = Transactions::begin(&mut client, "open", PAID);
     let before = look(&mut client);
     let [latest, paid, trimmed] = &before.contents[..] else { panic!("three topics") };

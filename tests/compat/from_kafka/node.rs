@@ -55,6 +55,13 @@ impl Home {
         )
     }
 
+    /// Has the node leave compacted logs as they are from its next start on.
+    pub(super) fn stop_cleaning(&self) {
+        let path = self.place.join("server.properties");
+        let properties = fs::read_to_string(&path).expect("it was written");
+        fs::write(path, properties + "log.cleaner.enable=false\n").expect("the directory can be written to");
+    }
+
     /// Starts the node.
     pub(super) fn start(&self) -> Kafka {
         let log = File::create(self.place.join("server.log")).expect("the directory can be written to");

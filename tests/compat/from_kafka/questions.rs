@@ -191,6 +191,15 @@ pub(super) fn offset_of(client: &mut WireClient, topic: &'static str, timestamp:
     row.offset
 }
 
+/// The code of ListOffsets for partition 0; none where the node hangs up.
+pub(super) fn list_offset_code(client: &mut WireClient, topic: &'static str) -> Option<i16> {
+    let partitions = vec![ListOffsetsRequestPartition { timestamp: -1, ..Default::default() }];
+    let topics = vec![ListOffsetsRequestTopic { name: Str::from(topic), partitions }];
+    let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+    let response = client.try_request(7, &request).ok()?;
+    Some(response.topics[0].partitions[0].error_code)
+}
+
 /// What a partition holds.
 #[derive(PartialEq, Eq)]
 pub(super) struct Content {
