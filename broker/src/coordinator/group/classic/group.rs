@@ -212,8 +212,9 @@ impl ClassicGroup {
         if self.state == ClassicState::Empty {
             return !protocol_type.is_empty() && names.next().is_some();
         }
-        self.protocol_type == *protocol_type
-            && names.any(|name| self.supported.get(name.as_str()) == Some(&self.members.len()))
+        // In a round that every member has left, and which waits for one who was given an id, nobody has to support it.
+        let support = |name: &Str| self.supported.get(name.as_str()).copied().unwrap_or(0);
+        self.protocol_type == *protocol_type && names.any(|name| support(name) == self.members.len())
     }
 
     /// How long a round waits for its members: as long as the most patient one asks for.

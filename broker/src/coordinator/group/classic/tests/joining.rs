@@ -86,6 +86,21 @@ fn errors_come_in_their_order() {
 }
 
 #[test]
+fn a_round_that_all_members_have_left_takes_whoever_comes() {
+    check_at_once(
+        "a joins v3 => a joined 1 range led by a with a:m
+         b joins session=30000 => b join MEMBER_ID_REQUIRED
+         c joins session=30000 => c join MEMBER_ID_REQUIRED
+         a leaves => a left NONE NONE
+         describe => PreparingRebalance consumer/
+         d joins v3 type=connect => d join INCONSISTENT_GROUP_PROTOCOL
+         d joins v3 p=sticky =>
+         c joins => c join INCONSISTENT_GROUP_PROTOCOL
+         b joins p=sticky =>",
+    );
+}
+
+#[test]
 fn an_id_is_given_for_a_session_and_once() {
     check_at_once(
         "a joins session=6000 => a join MEMBER_ID_REQUIRED
