@@ -317,6 +317,7 @@ fn two_leaders_of_one_generation_are_found() {
                 instance: None,
                 generation: 2,
                 leads: true,
+                has_assigned: true,
                 boot: BOOT,
                 invoked,
                 completed,

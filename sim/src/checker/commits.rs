@@ -39,8 +39,9 @@ struct Span<'a> {
     to: Moment,
     /// Since when it is known that it did.
     known: Option<Moment>,
-    /// The era of the answer that said so.
-    era: usize,
+    /// The era in which all of it happened: request, transaction, and the answer that it took effect. None where a power
+    /// cut lies between them, which may have taken a part of it.
+    era: Option<usize>,
 }
 
 impl<'a> Span<'a> {
@@ -74,9 +75,17 @@ impl<'a> Span<'a> {
             from: from.filter(|_| !refused),
             to,
             known: known.map(|(at, _)| at),
-            era: known.map_or(0, |(_, boot)| eras.of_boot(boot)),
+            era: era_of(history, eras, commit)
+                .filter(|era| known.is_none_or(|(_, boot)| eras.of_boot(boot) == *era)),
         }
     }
+}
+
+/// The era of a commit and of the transaction that it belongs to, if that is one.
+fn era_of(history: &History, eras: &Eras, commit: &Commit) -> Option<usize> {
+    let era = eras.of_moment(commit.invoked);
+    let began = commit.transaction.map_or(commit.invoked, |index| history.transactions[index].invoked);
+    Some(era).filter(|era| eras.of_moment(began) == *era)
 }
 
 /// When the life ended that the commit was sent to.
@@ -88,7 +97,7 @@ fn fault_of(eras: &Eras, spans: &[Span<'_>], seen: &CommitSeen) -> Option<(&'sta
     let era = eras.of_boot(seen.boot);
     // Those that were there for certain when it was asked.
     let mut there = spans.iter().filter_map(|span| {
-        let known = span.known.filter(|known| *known < seen.invoked && span.era == era)?;
+        let known = span.known.filter(|known| *known < seen.invoked && span.era == Some(era))?;
         span.from.map(|from| (span, from, known))
     });
     let Some((tag, offset)) = seen.committed else {
@@ -106,6 +115,11 @@ fn fault_of(eras: &Eras, spans: &[Span<'_>], seen: &CommitSeen) -> Option<(&'sta
     let text = describe(span.commit);
     if span.commit.offset != offset {
         return Some(("phantom-commit", format!("{text} is told as {offset}"), span.commit.invoked));
+    }
+    // What a power cut left of it may come to count with a later transaction of the same session.
+    let is_torn = span.commit.transaction.is_some() && span.era != Some(era);
+    if is_torn {
+        return None;
     }
     if span.from.is_none_or(|from| seen.completed < from) {
         return Some((

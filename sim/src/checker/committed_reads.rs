@@ -21,6 +21,10 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
             let Ok(value) = record.value else { continue };
             let Some(index) = of_value.get(&value).copied() else { continue };
             let transaction = &history.transactions[index];
+            // A power cut under `os` may leave what it wrote and take its coordinator's memory of it.
+            if eras.of_moment(transaction.invoked) != eras.of_boot(read.boot) {
+                continue;
+            }
             let gone = eras.of_boot(read.boot) == eras.last() && finals.sees(read.of, value) == Some(false);
             let fault = match asked_for_commit(transaction) {
                 None => Some(("aborted-read", "and was not to be committed")),

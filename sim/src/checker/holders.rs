@@ -27,7 +27,7 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
             }
         }
     }
-    check_leaders(history, found);
+    check_leaders(history, &eras, found);
 }
 
 fn clash(eras: &Eras, one: &Hold, other: &Hold) -> bool {
@@ -38,6 +38,11 @@ fn clash(eras: &Eras, one: &Hold, other: &Hold) -> bool {
     match one.protocol {
         GroupProtocol::Classic => one.generation == other.generation,
         GroupProtocol::Consumer => {
+            // An answer that came when its member's session was over gave it nothing.
+            let is_empty = |hold: &Hold| hold.until.is_some_and(|until| until <= hold.from);
+            if is_empty(one) || is_empty(other) {
+                return false;
+            }
             let begins_before_the_end =
                 |later: &Hold, earlier: &Hold| earlier.until.is_none_or(|until| later.from < until);
             begins_before_the_end(one, other) && begins_before_the_end(other, one)
@@ -45,21 +50,23 @@ fn clash(eras: &Eras, one: &Hold, other: &Hold) -> bool {
     }
 }
 
-/// One life of the broker tells no two members that they lead one generation.
-fn check_leaders(history: &History, found: &mut Vec<Violation>) {
-    let leaders: Vec<_> = history.joined.iter().filter(|joined| joined.leads).collect();
+/// No two members' assignments are taken for one generation. A generation that nobody has assigned is not written down,
+/// so a coordinator that loads its log again, for want of room on the disk for one, counts it again.
+fn check_leaders(history: &History, eras: &Eras, found: &mut Vec<Violation>) {
+    let leaders: Vec<_> =
+        history.joined.iter().filter(|joined| joined.leads && joined.has_assigned).collect();
     for (index, one) in leaders.iter().enumerate() {
         let same = |other: &&&crate::history::Joined| {
             let same_instance = one.instance.is_some() && one.instance == other.instance;
             other.group == one.group
                 && other.generation == one.generation
-                && other.boot == one.boot
+                && eras.of_moment(other.invoked) == eras.of_moment(one.invoked)
                 && !same_instance
         };
         if let Some(other) = leaders[index + 1..].iter().filter(same).find(|other| other.member != one.member)
         {
             let text = format!(
-                "group {}: {} and {} both lead generation {}",
+                "group {}: {} and {} both assigned generation {}",
                 one.group, one.member, other.member, one.generation
             );
             let moments = vec![one.completed, other.completed];

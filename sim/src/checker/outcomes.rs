@@ -20,7 +20,7 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
         sends.entry(send.transaction).or_default().push(send);
     }
     for (index, transaction) in history.transactions.iter().enumerate() {
-        if eras.of_moment(transaction.invoked) != eras.last() {
+        if !counts(history, &eras, transaction) {
             continue;
         }
         let sends = sends.get(&index).map_or(&[][..], Vec::as_slice);
@@ -32,6 +32,15 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
     check_places(history, &eras, &finals, found);
 }
 
+/// Whether anything is promised of it. After a power cut under `os` a coordinator may give a session out again that
+/// partitions have records of: then its batches can be taken for those, and end with them.
+fn counts(history: &History, eras: &Eras, transaction: &Transaction) -> bool {
+    let given_before = |other: &Transaction| {
+        other.session == transaction.session && eras.of_moment(other.invoked) < eras.last()
+    };
+    eras.of_moment(transaction.invoked) == eras.last() && !history.transactions.iter().any(given_before)
+}
+
 /// Where each value stands: offsets, with their batches.
 type Places<'a> = BTreeMap<ValueId, Vec<(i64, &'a LoggedBatch)>>;
 
@@ -39,6 +48,9 @@ type Places<'a> = BTreeMap<ValueId, Vec<(i64, &'a LoggedBatch)>>;
 pub(super) struct Finals<'a> {
     /// Of these partitions nothing is told: compaction takes what is overwritten.
     compacted: BTreeSet<TopicPartition>,
+    /// After a power cut under `os` a transaction may be open for good, of which no coordinator knows: the partition's last
+    /// stable offset, from which on nothing is told.
+    blocked: BTreeMap<TopicPartition, i64>,
     committed: BTreeMap<TopicPartition, BTreeSet<ValueId>>,
     all: BTreeMap<TopicPartition, &'a LogRead>,
     places: BTreeMap<TopicPartition, Places<'a>>,
@@ -47,13 +59,22 @@ pub(super) struct Finals<'a> {
 impl<'a> Finals<'a> {
     pub(super) fn of(history: &'a History) -> Finals<'a> {
         let compacted: BTreeSet<_> = history.keyed.iter().map(|keyed| keyed.to).collect();
-        let mut finals =
-            Finals { compacted, committed: BTreeMap::new(), all: BTreeMap::new(), places: BTreeMap::new() };
+        let mut finals = Finals {
+            compacted,
+            blocked: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            all: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        let may_be_blocked = Eras::of(history).last() > 0;
         for read in history.log_reads.iter().filter(|read| read.settled) {
             match read.isolation {
                 Isolation::ReadCommitted => {
                     let values = read.visible().into_iter().filter_map(|record| record.value.ok());
                     finals.committed.insert(read.of, values.collect());
+                    if may_be_blocked && read.last_stable_offset < read.high_watermark {
+                        finals.blocked.insert(read.of, read.last_stable_offset);
+                    }
                 }
                 Isolation::ReadUncommitted => {
                     let mut places: BTreeMap<ValueId, Vec<_>> = BTreeMap::new();
@@ -76,7 +97,13 @@ impl<'a> Finals<'a> {
         if self.compacted.contains(&of) {
             return None;
         }
-        self.committed.get(&of).map(|values| values.contains(&value))
+        let is_seen = self.committed.get(&of)?.contains(&value);
+        let place = || self.places.get(&of)?.get(&value)?.first().map(|(offset, _)| *offset);
+        let is_blocked = |stable: &i64| place().is_some_and(|offset| *stable <= offset);
+        if !is_seen && self.blocked.get(&of).is_some_and(is_blocked) {
+            return None;
+        }
+        Some(is_seen)
     }
 
     /// The outcome that the first marker says which follows this value; none where nothing does.
@@ -148,7 +175,7 @@ fn check_places(history: &History, eras: &Eras, finals: &Finals<'_>, found: &mut
         let transaction = &history.transactions[send.transaction];
         let places = finals.places.get(&send.to).filter(|_| !finals.compacted.contains(&send.to));
         let Some(places) = places else { continue };
-        if eras.of_moment(transaction.invoked) != eras.last() {
+        if !counts(history, eras, transaction) {
             continue;
         }
         for (value, delta) in values_of(send).map(|(_, value)| value).zip(0..) {

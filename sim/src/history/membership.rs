@@ -28,6 +28,8 @@ pub struct Joined {
     pub generation: i32,
     /// Whether it is the one that assigns.
     pub leads: bool,
+    /// Whether its assignment was taken.
+    pub has_assigned: bool,
     /// Who answered.
     pub boot: Boot,
     /// When it was asked.

@@ -141,7 +141,7 @@ impl ClassicMember {
         self.who.member = answer.member_id.to_string();
         self.who.generation = answer.generation_id;
         let leads = answer.leader == answer.member_id;
-        {
+        let joined = {
             let mut history = self.world.history.lock();
             let completed = history.tick();
             history.joined.push(Joined {
@@ -150,11 +150,13 @@ impl ClassicMember {
                 instance: self.plan.instance.clone(),
                 generation: self.who.generation,
                 leads,
+                has_assigned: false,
                 boot: client.boot(),
                 invoked,
                 completed,
             });
-        }
+            history.joined.len() - 1
+        };
         // Now and then somebody dies between the two steps.
         if self.may_misbehave() && self.rng.chance(1, 25) {
             self.world.marks.hit(Mark::MemberDied);
@@ -167,6 +169,7 @@ impl ClassicMember {
         if answer.error_code != 0 {
             return Ok(self.after_error("SyncGroup", answer.error_code).await);
         }
+        self.world.history.lock().joined[joined].has_assigned = assigns;
         let names = self.world.coordination.names();
         let Some(partitions) = assigned(answer.assignment, &names) else {
             let text = format!("SyncGroup gave {} an assignment that nobody made", self.who.member);

@@ -16,10 +16,15 @@ use crate::workload::World;
 /// How long groups and transactions may take to come to rest, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Under `os` a power cut may leave a transaction open for good, and there is no use in waiting long.
+const PATIENCE_UNDER_OS: Duration = Duration::from_secs(5);
+
 /// Waits until every group has converged and no partition has an open transaction, or patience is over; what is found
 /// then the checker judges.
 pub(crate) async fn settle(world: &World, rng: &mut Rng) -> Result<(), String> {
-    let deadline = world.runtime.clock.now().after(PATIENCE);
+    let began = world.runtime.clock.now();
+    let under_os = world.history.lock().coordinators_under_os;
+    let (patience, deadline) = (if under_os { PATIENCE_UNDER_OS } else { PATIENCE }, began.after(PATIENCE));
     loop {
         let now = world.runtime.clock.now();
         let members = world.coordination.board.members();
@@ -31,7 +36,8 @@ pub(crate) async fn settle(world: &World, rng: &mut Rng) -> Result<(), String> {
             })
         });
         let client = world.connect(rng).await.ok_or("the run is over")?;
-        let rest = groups_rest && no_open_transaction(world, &client).await?;
+        let waits_in_vain = began.after(patience) <= now;
+        let rest = groups_rest && (waits_in_vain || no_open_transaction(world, &client).await?);
         if rest || deadline <= now {
             let members = members.ok_or("a member can't join its group")?;
             world.history.lock().final_members = members.into_values().flatten().collect();

@@ -13,6 +13,8 @@ use crate::history::{Isolation, LogRead, TopicPartition};
 use crate::marks::Mark;
 use crate::workload::{Phase, World, choose};
 
+const OUT_OF_RANGE: &str = "its offset is out of range";
+
 /// How often a read tries again where nothing comes, or an error does.
 const ATTEMPTS_MAX: u32 = 60;
 
@@ -66,7 +68,12 @@ async fn look(world: &World, client: &Client, groups: &[String], rng: &mut Rng) 
     match read_to_end(world, client, of, from, isolation, false).await? {
         Ok(read) => world.history.lock().log_reads.push(read),
         Err(text) if world.coordination.is_live(of.topic) && world.phase() == Phase::Running => {
-            world.history.lock().unexpected(Some(of), text);
+            let mut history = world.history.lock();
+            // Under `os` a power cut takes ends back.
+            let lies_behind_the_end = history.coordinators_under_os && text == OUT_OF_RANGE;
+            if !lies_behind_the_end {
+                history.unexpected(Some(of), format!("read from {from}: {text}"));
+            }
         }
         Err(_gone) => {}
     }
@@ -113,8 +120,7 @@ pub(super) async fn read_to_end(
                 return Ok(Err(format!("reading from {position} gets error {}", fetched.code)));
             }
             if fetched.code == ErrorCode::OffsetOutOfRange.code() {
-                // Under `os` a power cut takes ends back.
-                return Ok(Err(format!("{position} is out of range")));
+                return Ok(Err(OUT_OF_RANGE.to_owned()));
             }
             world.pause(Duration::from_millis(50)).await;
             continue;

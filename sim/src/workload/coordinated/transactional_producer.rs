@@ -27,6 +27,9 @@ use crate::marks::Mark;
 use crate::payload;
 use crate::workload::{Phase, World, choose};
 
+/// How often a producer asks for its group's offset under `os` before it goes on without input.
+const ATTEMPTS_UNDER_OS_MAX: u32 = 200;
+
 /// What a producer does.
 #[derive(Debug, Clone)]
 pub(super) struct TransactionalPlan {
@@ -205,7 +208,12 @@ impl TransactionalProducer {
 
     async fn look_up_position(&mut self) -> Result<(), Broken> {
         let Some((group, of)) = self.plan.input.clone() else { return Ok(()) };
-        loop {
+        for attempt in 0.. {
+            // After a power cut under `os` the end of a transaction may be unknown for good.
+            if attempt == ATTEMPTS_UNDER_OS_MAX && self.world.history.lock().coordinators_under_os {
+                self.plan.input = None;
+                return Ok(());
+            }
             self.connected().await?;
             let Some(client) = &self.client else { continue };
             match committed(&self.world, client, &group, &[of]).await {
@@ -218,6 +226,7 @@ impl TransactionalProducer {
                 Err(error) => self.lost(error),
             }
         }
+        Ok(())
     }
 
     /// Writes what the transaction consists of.
