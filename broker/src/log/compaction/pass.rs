@@ -17,7 +17,7 @@ use super::install::discard;
 use super::key_map::KeyMap;
 use super::look::Look;
 use super::output::Output;
-use super::pace::Pace;
+use super::pace::{Pace, rest_after};
 use super::range::{Cleanable, SealedSegment, groups};
 use super::source::{Source, SourceError};
 use super::swap::Swap;
@@ -298,7 +298,12 @@ impl Compaction {
                 match source.next(visit).await {
                     Ok(None) => break,
                     Ok(Some(read)) => {
+                        let began = self.settings.clock.now();
                         let written = output.write().await?;
+                        let spent = self.settings.clock.now().since(began);
+                        if 0 < written {
+                            self.settings.clock.sleep(rest_after(spent)).await;
+                        }
                         self.pause(read, written).await?;
                     }
                     Err(SourceError::Visitor(offset, Some(error))) => {
