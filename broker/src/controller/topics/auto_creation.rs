@@ -121,6 +121,9 @@ fn internal_topic(
             ("cleanup.policy", "compact"),
             ("compression.type", "uncompressed"),
             ("unclean.leader.election.enable", "false"),
+            // Under `os` a power cut could take the memory that a session was given out. Whoever got it again would have
+            // its records answered as duplicates of the first one's, and they would be lost.
+            ("ottla.flush.policy", "group"),
         ],
         _ if name == share => {
             &[("cleanup.policy", "delete"), ("compression.type", "producer"), ("retention.ms", "-1")]
