@@ -10,7 +10,7 @@ use super::EventSink;
 use crate::log::effect::LogEvent;
 
 /// Something is under way in a log's files: a write, a task, a mark that waits for the flusher. Nobody else may touch
-/// the files, or move their directory, before all of these are dropped: [`LogFiles::finished`].
+/// the files, or move their directory, before all of these are dropped: [`super::LogFiles::finished`].
 #[derive(Clone)]
 pub struct UnderWay {
     /// Nothing is ever sent.
