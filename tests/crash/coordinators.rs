@@ -7,7 +7,7 @@ use ottla_runtime::{Runtime, real};
 use ottla_sim::Live;
 use ottla_sim::history::Ending;
 
-use crate::{Bed, expect_none, note_figures, number};
+use crate::{Bed, expect_none, expect_to_hold_through_kills, note_figures, number};
 
 /// How long members may take to have all partitions between them, once nobody joins, leaves or dies any more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
@@ -15,23 +15,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 /// Members of both protocols that commit, leave, die and come back; transactions, also such as take offsets on; compaction.
 #[test]
 fn coordinators_keep_their_word_through_kills() {
-    let kills = number("OTTLA_CRASH_KILLS", 5);
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let data = directory.path().join("data");
-    let run = real::block_on(None, |runtime| async move {
-        let mut bed = Bed::new(runtime, Live::coordinated);
-        let mut broker = bed.start(&data);
-        bed.live.begin().await;
-        for _ in 0..kills {
-            bed.let_it_live().await;
-            broker.kill();
-            bed.live.after_end(Ending::Kill);
-            broker = bed.start(&data);
-        }
-        bed.let_it_live().await;
-        bed.finish(broker, &data).await;
-    });
-    run.expect("a runtime");
+    expect_to_hold_through_kills(Live::coordinated);
 }
 
 /// The coordinator is killed in the middle of it.

@@ -117,13 +117,13 @@ fn note_figures(history: &History, acknowledged: usize) {
     );
 }
 
-#[test]
-fn kills_at_random_moments_lose_nothing() {
+/// Has such clients live with a broker that is killed over and over.
+fn expect_to_hold_through_kills(live: impl FnOnce(Runtime, SocketAddr, u64) -> Live) {
     let kills = number("OTTLA_CRASH_KILLS", 5);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
     let run = real::block_on(None, |runtime| async move {
-        let mut bed = Bed::new(runtime, Live::new);
+        let mut bed = Bed::new(runtime, live);
         let mut broker = bed.start(&data);
         bed.live.begin().await;
         for _ in 0..kills {
@@ -136,6 +136,11 @@ fn kills_at_random_moments_lose_nothing() {
         bed.finish(broker, &data).await;
     });
     run.expect("a runtime");
+}
+
+#[test]
+fn kills_at_random_moments_lose_nothing() {
+    expect_to_hold_through_kills(Live::new);
 }
 
 #[test]

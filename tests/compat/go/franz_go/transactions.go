@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"sort"
 	"time"
@@ -80,21 +79,45 @@ func transform() {
 	checks.Equal("each input has one output", expected, found)
 }
 
-// valuesOf reads both partitions until nothing more comes for a while.
+// valuesOf reads both partitions to their ends, once no transaction is open there any more.
 func valuesOf(topic string, isolation kgo.IsolationLevel) []string {
+	ends := stableEnds(topic)
 	start := kgo.NewOffset().AtStart()
 	places := map[string]map[int32]kgo.Offset{topic: {0: start, 1: start}}
-	reader := client(kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(places))
+	// The end lies behind a marker.
+	reader := client(kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(places), kgo.KeepControlRecords())
 	defer reader.Close()
 	var found []string
-	for quiet := 0; quiet < 3; quiet++ {
-		waiting, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
-		fetches := reader.PollFetches(waiting)
-		cancel()
-		fetches.EachRecord(func(record *kgo.Record) { found = append(found, string(record.Value)) })
-		if 0 < fetches.NumRecords() {
-			quiet = 0
-		}
+	reached := map[int32]int64{}
+	for reached[0] < ends[0] || reached[1] < ends[1] {
+		fetches := reader.PollFetches(ctx)
+		checks.Must(fetches, ctx.Err())
+		fetches.EachRecord(func(record *kgo.Record) {
+			reached[record.Partition] = record.Offset + 1
+			if !record.Attrs.IsControl() {
+				found = append(found, string(record.Value))
+			}
+		})
 	}
 	return found
+}
+
+// stableEnds waits until what is stable is all there is: the last marker may come after the answer to who ended it.
+func stableEnds(topic string) map[int32]int64 {
+	admin := kadm.NewClient(client())
+	defer admin.Close()
+	for {
+		all := checks.Must(admin.ListEndOffsets(ctx, topic))
+		stable := checks.Must(admin.ListCommittedOffsets(ctx, topic))
+		ends := map[int32]int64{}
+		all.Each(func(end kadm.ListedOffset) {
+			if same, there := stable.Lookup(topic, end.Partition); there && same.Offset == end.Offset {
+				ends[end.Partition] = end.Offset
+			}
+		})
+		if len(ends) == 2 {
+			return ends
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
