@@ -203,6 +203,9 @@ impl ConsumerMember {
     }
 }
 
+/// What Kafka answers for a topic that has just been made: its broker doesn't know it yet, or not that it leads it.
+const NO_LEADER_YET: [i16; 3] = [3, 5, 6];
+
 /// A transaction that is open.
 #[derive(Debug)]
 pub struct OpenTransaction {
@@ -261,8 +264,12 @@ impl OpenTransaction {
                 }],
             }],
         };
-        let written = client.request(11, &request);
-        assert_eq!(written.responses[0].partition_responses[0].error_code, 0, "the records are taken");
+        let code = wait_for("the partition's leader", PATIENCE, || {
+            let written = client.request(11, &request);
+            Some(written.responses[0].partition_responses[0].error_code)
+                .filter(|code| !NO_LEADER_YET.contains(code))
+        });
+        assert_eq!(code, 0, "the records are taken");
         let (producer_id, producer_epoch) = (producer.producer_id, producer.producer_epoch);
         OpenTransaction { client, transactional_id, producer_id, producer_epoch }
     }
