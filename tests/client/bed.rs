@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use ottla_broker::Broker;
-use ottla_client::admin::NewTopic;
+use ottla_client::admin::{NewTopic, OffsetSpec};
 use ottla_client::consumer::{ConsumerConfig, ConsumerRecord, SeekTo, TopicPartition};
 use ottla_client::{Client, ClientConfig};
 use ottla_protocol::types::PartitionIndex;
@@ -139,6 +139,10 @@ impl Bed {
         let topic = NewTopic { partition_count: Some(partitions), configs, ..NewTopic::named(name.clone()) };
         let made = client.admin().create_topics(&[topic]).await;
         assert!(made[&name].is_ok(), "{made:?}");
+        // Kafka answers before its broker knows that it leads the partitions.
+        let places: Vec<_> =
+            (0..partitions).map(|index| (name.as_str(), PartitionIndex(index), OffsetSpec::Latest)).collect();
+        self.until(async || client.admin().list_offsets(&places).await.values().all(Result::is_ok)).await;
         (client, name)
     }
 }
