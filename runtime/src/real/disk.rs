@@ -7,6 +7,7 @@
 mod append_place;
 mod directory;
 mod file;
+mod reclaim;
 mod syscalls;
 mod threads;
 
@@ -24,6 +25,7 @@ use crate::disk::{DirectoryEntry, Disk, Done, FileRef, LockGuard, OpenMode, Spac
 use crate::spawn::Spawner;
 use append_place::AppendPlace;
 use file::RealFile;
+use reclaim::Reclaimer;
 use threads::{Threads, ThreadsKind};
 
 /// Writes are copies into the page cache, microseconds each: one thread does most of them, and a second helps when
@@ -49,6 +51,7 @@ struct Queues {
     reads: Threads,
     names: Threads,
     syncs: Threads,
+    reclaimer: Reclaimer,
 }
 
 impl RealDisk {
@@ -62,7 +65,8 @@ impl RealDisk {
                 writes: Threads::new(WRITES, spawner.clone()),
                 reads: Threads::new(READS, spawner.clone()),
                 names: Threads::new(NAMES, spawner.clone()),
-                syncs: Threads::new(SYNCS, spawner),
+                syncs: Threads::new(SYNCS, spawner.clone()),
+                reclaimer: Reclaimer::new(spawner),
             }),
         }
     }
@@ -164,16 +168,18 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path, done: Done<()>) {
-        let to = to.to_owned();
-        self.on_name(from, move |from| std::fs::rename(from, to), done);
+        let (to, queues) = (to.to_owned(), Arc::clone(&self.queues));
+        self.on_name(from, move |from| queues.reclaimer.rename(from, &to), done);
     }
 
     fn remove_file(&self, path: &Path, done: Done<()>) {
-        self.on_name(path, |path| std::fs::remove_file(path), done);
+        let queues = Arc::clone(&self.queues);
+        self.on_name(path, move |path| queues.reclaimer.remove_file(path), done);
     }
 
     fn remove_directory(&self, path: &Path, done: Done<()>) {
-        self.on_name(path, |path| std::fs::remove_dir_all(path), done);
+        let queues = Arc::clone(&self.queues);
+        self.on_name(path, move |path| queues.reclaimer.remove_directory(path), done);
     }
 
     fn space(&self, path: &Path, done: Done<Space>) {

@@ -81,6 +81,20 @@ pub(super) fn pages_absent(file: BorrowedFd<'_>, range: Range<u64>) -> io::Resul
     Ok(touched.saturating_sub(found.cached))
 }
 
+/// Whether anybody else, here or in another process, has this regular file open or mapped. `file` has no name any more, or
+/// whoever opens it meanwhile would have the system tell this process of it with a signal. Error: the system doesn't say.
+pub(super) fn is_open_elsewhere(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // The system gives a lease for writing to whoever has the file for himself; it is given back at once.
+    for lease in [libc::F_WRLCK, libc::F_UNLCK] {
+        // SAFETY: the call takes a number and touches no memory of this process.
+        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, lease) } != 0 {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::WouldBlock { Ok(true) } else { Err(error) };
+        }
+    }
+    Ok(false)
+}
+
 fn page_bytes() -> u64 {
     // SAFETY: asks for a constant of the system; no memory is involved.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
