@@ -18,7 +18,7 @@ pub use clock::{Clock, MonotonicTime, Sleep, WallTime};
 pub use disk::{Disk, DiskRef, DiskWait, File, FileRange, FileRef, FileWait};
 pub use net::{Connection, ConnectionReader, ConnectionWriter, Listener, Net, NetRef};
 pub use random::{Rng, RngSource};
-pub use spawn::{Spawner, TaskEnd, TaskHandle};
+pub use spawn::{Spawner, TaskEnd, TaskHandle, yield_now};
 
 /// The five seams, handed to whatever needs the world. Cheap to clone.
 #[derive(Clone)]

@@ -144,3 +144,17 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         "panic without a message".to_owned()
     }
 }
+
+/// Completes when the other tasks that can run on this thread have had a turn, and for one that was spawned apart the
+/// other threads that wait for its processor.
+pub async fn yield_now() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -5,7 +5,6 @@
 //! from older ones would let a group go back. Then nothing is loaded, and it is tried again later.
 
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use ottla_protocol::record::{
 };
 use ottla_protocol::types::Offset;
 use ottla_runtime::disk::FileWait as _;
-use ottla_runtime::{Clock, MonotonicTime};
+use ottla_runtime::{Clock, MonotonicTime, yield_now};
 use tracing::warn;
 
 use super::core::{Append, Core as _, ProducerSession};
@@ -104,19 +103,6 @@ async fn wait_for_safety(clock: &Clock, give_up_at: MonotonicTime) -> Result<(),
     }
     clock.sleep(LOOK_AGAIN).await;
     Ok(())
-}
-
-/// Lets other tasks have a turn.
-async fn yield_now() {
-    let mut has_yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 struct Loading<'a, K: Kind> {

@@ -12,12 +12,11 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::Offset;
-use ottla_runtime::{Clock, MonotonicTime, Spawner, TaskEnd};
+use ottla_runtime::{Clock, MonotonicTime, Spawner, TaskEnd, yield_now};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -169,7 +168,7 @@ impl ShardTask {
                     }
                 }
                 () = &mut tick => {}
-                () = let_others_go_first(), if !requested.is_empty() => {}
+                () = yield_now(), if !requested.is_empty() => {}
             }
             while requested.len() < EVENTS_PER_TURN_MAX && self.closing.is_none() {
                 let Ok(request) = self.requests.try_recv() else { break };
@@ -437,19 +436,6 @@ fn count_of_turn(record_bytes: impl Iterator<Item = usize>) -> usize {
         fits
     };
     record_bytes.take_while(is_in).count()
-}
-
-/// Completes when the other tasks that can run on this thread have had a turn.
-async fn let_others_go_first() {
-    let mut has_waited = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tasks on a tokio runtime, and named threads.
 
+use std::future::poll_fn;
+
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -26,7 +28,7 @@ impl Executor for TokioExecutor {
     }
 
     /// A thread of its own drives it. It is dropped when the runtime is: a task there tells.
-    fn execute_apart(&self, name: &'static str, future: BoxFuture<()>) {
+    fn execute_apart(&self, name: &'static str, mut future: BoxFuture<()>) {
         let (alive, runtime_is_gone) = oneshot::channel::<()>();
         let (running, has_ended) = oneshot::channel::<()>();
         drop(self.handle.spawn(async move {
@@ -38,9 +40,18 @@ impl Executor for TokioExecutor {
             name,
             Box::new(move || {
                 let _running = running;
+                let courteous = poll_fn(move |context| {
+                    let state = future.as_mut().poll(context);
+                    if state.is_pending() {
+                        // Linux lets a thread that only computes go on for milliseconds while a sync's thread, just woken,
+                        // waits for its processor. This thread says where it may be interrupted.
+                        std::thread::yield_now();
+                    }
+                    state
+                });
                 handle.block_on(async {
                     tokio::select! {
-                        () = future => {}
+                        () = courteous => {}
                         _ = runtime_is_gone => {}
                     }
                 });

@@ -7,16 +7,6 @@ use ottla_runtime::MonotonicTime;
 /// What was saved up by going slower than allowed: no more than this is caught up on.
 const BURST: Duration = Duration::from_millis(100);
 
-/// The disk is left to others for so many times as long as a write and its sync took.
-const REST_AFTER_WRITE: u32 = 3;
-/// However long those took, the rest is no longer.
-const REST_MAX: Duration = Duration::from_millis(50);
-
-/// How long to leave the disk alone after a write that took this long: producers' syncs have three quarters of its time.
-pub(super) fn rest_after(write: Duration) -> Duration {
-    (write * REST_AFTER_WRITE).min(REST_MAX)
-}
-
 /// Says how long to wait after each piece.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -56,13 +46,6 @@ mod tests {
         assert_eq!(pace.on_bytes(at(5_500), 500), Duration::from_millis(500));
         // What was not done in time may be caught up on, a little of it.
         assert_eq!(pace.on_bytes(at(9_000), 500), Duration::from_millis(400));
-    }
-
-    #[test]
-    fn the_disk_rests_for_as_long_as_it_was_busy_and_longer() {
-        assert_eq!(rest_after(Duration::from_micros(400)), Duration::from_micros(1_200));
-        assert_eq!(rest_after(Duration::from_secs(2)), REST_MAX);
-        assert_eq!(rest_after(Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

@@ -2,22 +2,20 @@
 //! what stays. The log's owner puts each new segment in place before the next one is written.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::Poll;
 
 use ottla_protocol::record::{BatchHeader, BatchSlice};
 use ottla_protocol::types::{Offset, ProducerId};
-use ottla_runtime::{Clock, DiskRef};
+use ottla_runtime::{Clock, DiskRef, yield_now};
 
 use super::filter::{Fate, Filter, FilterError, Last, Rules, Tally, note_keys};
 use super::install::discard;
 use super::key_map::KeyMap;
 use super::look::Look;
 use super::output::Output;
-use super::pace::{Pace, rest_after};
+use super::pace::Pace;
 use super::range::{Cleanable, SealedSegment, groups};
 use super::source::{Source, SourceError};
 use super::swap::Swap;
@@ -298,12 +296,7 @@ impl Compaction {
                 match source.next(visit).await {
                     Ok(None) => break,
                     Ok(Some(read)) => {
-                        let began = self.settings.clock.now();
                         let written = output.write().await?;
-                        let spent = self.settings.clock.now().since(began);
-                        if 0 < written {
-                            self.settings.clock.sleep(rest_after(spent)).await;
-                        }
                         self.pause(read, written).await?;
                     }
                     Err(SourceError::Visitor(offset, Some(error))) => {
@@ -346,7 +339,7 @@ impl Compaction {
         COMPACTION_READ_BYTES.count(&[], read);
         let wait = self.pace.on_bytes(self.settings.clock.now(), read + written);
         if wait.is_zero() {
-            let_others_go_first().await;
+            yield_now().await;
         } else {
             self.settings.clock.sleep(wait).await;
         }
@@ -400,17 +393,4 @@ fn put_through(
         }
     };
     if has_room { Ok(()) } else { Err(None) }
-}
-
-/// Completes when the other tasks that can run on this thread have had a turn.
-async fn let_others_go_first() {
-    let mut has_waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -14,7 +14,7 @@ use crate::log::segment::Segment;
 use crate::log::verify::{BadBatch, Due, check_batches};
 
 /// How much is read at a time, and gone through before anything else is looked at; more where a batch is larger.
-const PIECE_BYTES: u64 = 128 * 1024;
+const PIECE_BYTES: u64 = 64 * 1024;
 
 /// A segment that is being read from its beginning.
 pub(super) struct Source<'a> {
