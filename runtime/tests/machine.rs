@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -82,6 +83,48 @@ fn preallocated_room_is_taken_and_given_back() {
         assert!(blocks() >= 8 * 1024 * 1024);
         file.truncate_wait(4_096).await.unwrap();
         assert!(blocks() < 1024 * 1024);
+    });
+}
+
+/// How many descriptors of this process belong to files below `directory` that have no name any more.
+fn open_without_name(directory: &Path) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().path().read_link().ok());
+    let is_gone =
+        |link: &PathBuf| link.starts_with(directory) && link.to_string_lossy().ends_with(" (deleted)");
+    links.filter(is_gone).count()
+}
+
+#[test]
+fn large_files_that_go_are_freed_once_nobody_reads_them() {
+    on_this_machine(|runtime, directory| async move {
+        let content = vec![7; 3 * 1024 * 1024];
+        let large = |name: &str| {
+            let (runtime, path, content) = (runtime.clone(), directory.join(name), content.clone());
+            async move {
+                let file = runtime.disk.open_wait(&path, OpenMode::CreateNew).await.unwrap();
+                file.write_at_wait(0, vec![Bytes::from(content)]).await.unwrap();
+                file
+            }
+        };
+        runtime.disk.create_directory_wait(&directory.join("partition")).await.unwrap();
+        let files = [large("removed").await, large("replaced").await, large("partition/file").await];
+        drop(large("other").await);
+        runtime.disk.remove_file_wait(&directory.join("removed")).await.unwrap();
+        runtime.disk.rename_wait(&directory.join("other"), &directory.join("replaced")).await.unwrap();
+        runtime.disk.remove_directory_wait(&directory.join("partition")).await.unwrap();
+        assert_eq!(open_without_name(&directory), 6, "each is still read, and waits to be freed");
+        for file in &files {
+            assert!(file.read_at_wait(0, content.len()).await.unwrap() == content);
+        }
+        drop(files);
+        let give_up_at = runtime.clock.now().after(Duration::from_secs(30));
+        while open_without_name(&directory) != 0 {
+            assert!(runtime.clock.now() < give_up_at, "they are still open");
+            runtime.clock.sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(std::fs::metadata(directory.join("replaced")).unwrap().len(), content.len() as u64);
     });
 }
 
