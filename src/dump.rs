@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ottla_broker::controller::inspect::MetadataFile;
 use ottla_broker::log::segment_names::{
-    CLEAN_SHUTDOWN, CLEANER_CHECKPOINT, FileKind, FileStage, GAPS, HIGH_WATERMARK_CHECKPOINT,
+    CLEAN_SHUTDOWN, CLEANED, CLEANER_CHECKPOINT, FileKind, FileStage, GAPS, HIGH_WATERMARK_CHECKPOINT,
     LEADER_EPOCH_CHECKPOINT, LOG_START_CHECKPOINT, META_PROPERTIES, PARTITION_METADATA,
     RECOVERY_POINT_CHECKPOINT, SAFE_ENDS, SWAP, SegmentFileName,
 };
@@ -150,7 +150,8 @@ impl Subject {
             RECOVERY_POINT_CHECKPOINT
             | LOG_START_CHECKPOINT
             | HIGH_WATERMARK_CHECKPOINT
-            | CLEANER_CHECKPOINT => Subject::Small(SmallFile::OffsetCheckpoint),
+            | CLEANER_CHECKPOINT
+            | CLEANED => Subject::Small(SmallFile::OffsetCheckpoint),
             META_PROPERTIES => Subject::Small(SmallFile::MetaProperties),
             SAFE_ENDS => Subject::Small(SmallFile::SafeEnds),
             CLEAN_SHUTDOWN => Subject::Small(SmallFile::CleanShutdown),

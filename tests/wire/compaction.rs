@@ -1,9 +1,15 @@
 //! What compaction leaves of a topic, as clients see it.
 
+use std::fs;
+
 use ottla_testkit::batches::{batch, keyed, read_records};
 use ottla_testkit::wait::wait_for;
+use ottla_testkit::wire_client::WireClient;
 
-use crate::bed::{Bed, FETCH, PATIENCE, append, fetch, is_peer, list_offset, records_of};
+use crate::bed::{
+    Bed, FETCH, PATIENCE, Topic, append, command, create_topic, delete_topic, fetch, fresh_name, is_peer,
+    list_offset, records_of, topic_id,
+};
 
 #[test]
 fn the_newest_record_of_each_key_stays_at_its_offset() {
@@ -43,4 +49,58 @@ fn the_newest_record_of_each_key_stays_at_its_offset() {
         let row = list_offset(&mut client, &topic.name, 0, timestamp);
         assert_eq!((row.error_code, row.offset, row.timestamp), (0, offset, found), "{timestamp}");
     }
+}
+
+const COMPACTED: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0")];
+
+/// Nine records of one key, two to a segment.
+fn append_nine(client: &mut WireClient, topic: &Topic) {
+    for number in 0..9_i64 {
+        assert_eq!(append(client, topic, &batch([keyed("key", "x".repeat(400_000))])), number);
+    }
+}
+
+/// Until nothing before the active segment is there but the newest record.
+fn wait_until_compacted(client: &mut WireClient, topic: &Topic) {
+    wait_for("it is compacted", PATIENCE, || {
+        let row = fetch(client, FETCH, topic, 0, 0);
+        let first = read_records(&records_of(&row)).first().map(|record| record.offset);
+        (first == Some(7)).then_some(())
+    });
+}
+
+#[test]
+fn a_topic_that_takes_the_name_of_a_compacted_one_is_compacted_after_a_kill() {
+    if is_peer() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let started = |backoff_ms: u64| {
+        command(directory.path().join("data")).set("log.cleaner.backoff.ms", backoff_ms).start()
+    };
+    let broker = started(20);
+    let mut client = WireClient::connect(broker.address());
+    let name = fresh_name();
+    create_topic(&mut client, &name, 1, &COMPACTED);
+    let topic = Topic { id: topic_id(&mut client, &name), name: name.clone() };
+    append_nine(&mut client, &topic);
+    wait_until_compacted(&mut client, &topic);
+    let noted = |name: &str| fs::read_to_string(directory.path().join("data").join(name)).unwrap_or_default();
+    let expected = |topic: &str| format!("0\n1\n{topic} 0 8\n");
+    wait_for("it is noted", PATIENCE, || {
+        (noted("cleaner-offset-checkpoint") == expected(&name)).then_some(())
+    });
+    broker.kill();
+    // Now nothing is noted for ten minutes after the first look.
+    let broker = started(600_000);
+    let mut client = WireClient::connect(broker.address());
+    delete_topic(&mut client, &name);
+    create_topic(&mut client, &name, 1, &COMPACTED);
+    let topic = Topic { id: topic_id(&mut client, &name), name };
+    append_nine(&mut client, &topic);
+    broker.kill();
+    let broker = started(20);
+    let mut client = WireClient::connect(broker.address());
+    wait_until_compacted(&mut client, &topic);
 }

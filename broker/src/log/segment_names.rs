@@ -23,6 +23,8 @@ pub const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
 pub const HIGH_WATERMARK_CHECKPOINT: &str = "replication-offset-checkpoint";
 /// Kafka's checkpoint of how far its cleaner has been, in the data directory.
 pub const CLEANER_CHECKPOINT: &str = "cleaner-offset-checkpoint";
+/// The same with topic ids in the place of names, which another topic may have by now.
+pub const CLEANED: &str = "ottla-cleaned";
 /// Kafka's identity of a data directory. Ours never has one: its presence tells a directory that Kafka wrote.
 pub const META_PROPERTIES: &str = "meta.properties";
 /// What a sync has covered of each partition; see `safe_ends.rs`.

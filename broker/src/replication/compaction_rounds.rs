@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct CompactionRounds {
     memos: BTreeMap<PartitionKey, Memo>,
-    /// What the checkpoint said at start of partitions that nobody has asked for since.
+    /// What Kafka's checkpoint said at start of partitions that nobody has asked for since.
     checkpoint: BTreeMap<(String, PartitionIndex), Offset>,
 }
 
@@ -56,8 +56,15 @@ pub(super) struct Now<'a> {
 }
 
 impl CompactionRounds {
-    /// With what `cleaner-offset-checkpoint` says.
-    pub(super) fn new(checkpoint: Vec<PartitionOffset>) -> CompactionRounds {
+    /// With what `ottla-cleaned` says.
+    pub(super) fn new(cleaned: Vec<(PartitionKey, Offset)>) -> CompactionRounds {
+        let memo = |to| Memo { compacted_to: Some(to), ..Memo::default() };
+        let memos = cleaned.into_iter().map(|(key, to)| (key, memo(to)));
+        CompactionRounds { memos: memos.collect(), checkpoint: BTreeMap::new() }
+    }
+
+    /// With what Kafka's `cleaner-offset-checkpoint` says.
+    pub(super) fn taken_over(checkpoint: Vec<PartitionOffset>) -> CompactionRounds {
         let rows = checkpoint.into_iter().map(|row| ((row.topic, row.partition), row.offset));
         CompactionRounds { memos: BTreeMap::new(), checkpoint: rows.collect() }
     }
@@ -132,8 +139,8 @@ impl CompactionRounds {
         self.memos.values().filter(|memo| 0 < memo.failures).count() as u64
     }
 
-    /// Forgets the partitions that are gone, and what the checkpoint says of topics that are; says whether the checkpoint
-    /// has to be written anew: a topic of the same name may come.
+    /// Forgets the partitions that are gone, and what Kafka's checkpoint says of topics that are; says whether anything is to
+    /// be written anew.
     pub(super) fn retain(
         &mut self,
         is_there: impl Fn(&PartitionKey) -> bool,
@@ -150,7 +157,7 @@ impl CompactionRounds {
         self.memos.iter().filter_map(|(key, memo)| Some((*key, memo.compacted_to?)))
     }
 
-    /// What the checkpoint said of partitions that nobody has asked for.
+    /// What Kafka's checkpoint said of partitions that nobody has asked for.
     pub(super) fn untouched(&self) -> impl Iterator<Item = (&str, PartitionIndex, Offset)> {
         self.checkpoint.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, *offset))
     }
@@ -208,9 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn the_checkpoint_speaks_of_the_first_log_of_its_name() {
+    fn what_was_compacted_is_known_of_that_topic_and_of_none_that_has_its_name() {
+        let mut rounds = CompactionRounds::new(vec![(KEY, Offset(7))]);
+        let another = PartitionKey { topic_id: TopicId([2; 16]), ..KEY };
+        assert_eq!(rounds.compacted_to(another, "t", PartitionIndex(0)), None);
+        assert_eq!(rounds.compacted_to(KEY, "t", PartitionIndex(0)), Some(Offset(7)));
+        assert!(rounds.retain(|key| *key == another, |_| true));
+        assert_eq!(rounds.compacted().count(), 0);
+    }
+
+    #[test]
+    fn kafkas_checkpoint_speaks_of_the_first_log_of_its_name() {
         let row = PartitionOffset { topic: "t".to_owned(), partition: PartitionIndex(0), offset: Offset(7) };
-        let mut rounds = CompactionRounds::new(vec![row]);
+        let mut rounds = CompactionRounds::taken_over(vec![row]);
         assert_eq!(rounds.untouched().count(), 1);
         assert_eq!(rounds.compacted_to(KEY, "t", PartitionIndex(0)), Some(Offset(7)));
         assert_eq!(rounds.compacted_to(KEY, "t", PartitionIndex(0)), Some(Offset(7)));

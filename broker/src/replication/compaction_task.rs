@@ -30,7 +30,7 @@ use crate::log::compaction::{Compaction, CompactionError, CompactionStart, Look,
 use crate::log::disk_steps::{put_in_place, sync_directory};
 use crate::log::effect::StorageFailure;
 use crate::log::safe_ends::PartitionKey;
-use crate::log::segment_names::CLEANER_CHECKPOINT;
+use crate::log::segment_names::{CLEANED, CLEANER_CHECKPOINT};
 use crate::metrics::GaugeShare;
 use crate::metrics::table::{COMPACTION_RUNS, COMPACTION_UNFIT};
 
@@ -81,8 +81,7 @@ enum Failure {
 impl CompactionTask {
     /// Runs until it is aborted.
     pub(super) async fn run(mut self) {
-        let checkpoint = read_checkpoint(&self.directory.context().disk, self.directory.path()).await;
-        let mut rounds = CompactionRounds::new(checkpoint);
+        let mut rounds = read_checkpoint(&self.directory.context().disk, self.directory.path()).await;
         let mut watch = ClockWatch::new(self.clock.now(), self.clock.wall());
         let mut unfit = GaugeShare::new(COMPACTION_UNFIT.gauge(&[]));
         loop {
@@ -274,20 +273,25 @@ impl CompactionTask {
         warn!(?partition, "not compacted: {failure}; it is tried again in {seconds} s");
     }
 
-    /// Kafka's file of how far each log has been compacted.
+    /// How far each log has been compacted, by ids for the next start and by names for Kafka.
     async fn write_checkpoint(&self, rounds: &CompactionRounds) {
         let topics = self.partitions.snapshot();
-        let mut rows: Vec<(&str, _, Offset)> = rounds.untouched().collect();
-        let compacted: Vec<_> = rounds.compacted().collect();
-        for (key, offset) in &compacted {
+        let mut named: Vec<(&str, _, Offset)> = rounds.untouched().collect();
+        let compacted: Vec<_> =
+            rounds.compacted().map(|(key, to)| (key.topic_id.to_string(), key, to)).collect();
+        for (_, key, offset) in &compacted {
             if let Some(entry) = topics.by_id(key.topic_id) {
-                rows.push((entry.name(), key.partition, *offset));
+                named.push((entry.name(), key.partition, *offset));
             }
         }
-        let bytes = Bytes::from(encode_offsets(rows.into_iter()));
+        let identified = compacted.iter().map(|(id, key, offset)| (id.as_str(), key.partition, *offset));
         let (disk, path) = (&self.directory.context().disk, self.directory.path());
+        let contents =
+            [(CLEANED, encode_offsets(identified)), (CLEANER_CHECKPOINT, encode_offsets(named.into_iter()))];
         let written: Result<(), StorageFailure> = async {
-            put_in_place(disk, &path.join(CLEANER_CHECKPOINT), bytes).await?;
+            for (name, text) in contents {
+                put_in_place(disk, &path.join(name), Bytes::from(text)).await?;
+            }
             sync_directory(disk, path).await
         }
         .await;
@@ -309,18 +313,30 @@ impl CompactionTask {
     }
 }
 
-async fn read_checkpoint(disk: &DiskRef, path: &Path) -> Vec<PartitionOffset> {
-    let file = path.join(CLEANER_CHECKPOINT);
-    match disk.read_file_wait(&file).await {
-        Ok(bytes) => parse_offsets(&bytes).unwrap_or_else(|error| {
-            warn!("{}: {error}; compaction begins at the beginning of each log", file.display());
-            Vec::new()
-        }),
-        Err(error) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                warn!("{}: {error}; compaction begins at the beginning of each log", file.display());
-            }
-            Vec::new()
-        }
+/// What is known at start of how far logs are compacted.
+async fn read_checkpoint(disk: &DiskRef, directory: &Path) -> CompactionRounds {
+    if let Some(rows) = read_offsets(disk, &directory.join(CLEANED)).await {
+        return CompactionRounds::new(rows.into_iter().filter_map(identified).collect());
+    }
+    let rows = read_offsets(disk, &directory.join(CLEANER_CHECKPOINT)).await;
+    CompactionRounds::taken_over(rows.unwrap_or_default())
+}
+
+/// A row whose topic is an id.
+fn identified(row: PartitionOffset) -> Option<(PartitionKey, Offset)> {
+    let topic_id = row.topic.parse().ok()?;
+    Some((PartitionKey { topic_id, partition: row.partition }, row.offset))
+}
+
+/// The rows of a file; nothing if it is absent.
+async fn read_offsets(disk: &DiskRef, file: &Path) -> Option<Vec<PartitionOffset>> {
+    let told = |error: &dyn std::fmt::Display| {
+        warn!("{}: {error}; compaction begins at the beginning of each log", file.display());
+        Some(Vec::new())
+    };
+    match disk.read_file_wait(file).await {
+        Ok(bytes) => parse_offsets(&bytes).map_or_else(|error| told(&error), Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => told(&error),
     }
 }
