@@ -56,6 +56,7 @@ mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod metadata;
+mod mixed_groups;
 mod observe;
 mod offset_commit;
 mod offset_delete;
