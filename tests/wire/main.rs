@@ -68,4 +68,5 @@ mod serve;
 mod sync_group;
 mod transactions;
 mod txn_offset_commit;
+mod unreadable_state;
 mod write_txn_markers;
