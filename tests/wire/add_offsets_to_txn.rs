@@ -75,6 +75,20 @@ fn whoever_does_not_hold_the_id_is_refused() {
                 49,
             ),
             (
+                "an older epoch",
+                AddOffsetsToTxnRequest { producer_epoch: producer.epoch - 1, ..request.clone() },
+                fenced,
+            ),
+            (
+                "another producer's older epoch",
+                AddOffsetsToTxnRequest {
+                    producer_id: producer.id + 1,
+                    producer_epoch: producer.epoch - 1,
+                    ..request.clone()
+                },
+                49,
+            ),
+            (
                 "a newer epoch",
                 AddOffsetsToTxnRequest { producer_epoch: producer.epoch + 1, ..request.clone() },
                 fenced,

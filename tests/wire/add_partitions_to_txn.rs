@@ -30,6 +30,12 @@ fn partitions_are_added_and_again() {
     }
 }
 
+/// Kafka answers in another order.
+fn sorted(mut codes: Vec<i16>) -> Vec<i16> {
+    codes.sort_unstable();
+    codes
+}
+
 #[test]
 fn all_or_nothing_is_added() {
     let bed = Bed::shared();
@@ -40,8 +46,28 @@ fn all_or_nothing_is_added() {
     let mut checks = Checks::new();
     for version in 0..=3 {
         for (wrong, code) in [((&unknown, 0), 3), ((&topic, 1), 3), ((&topic, -1), 3), ((&internal, 0), 29)] {
-            let codes = producer.add(version, &[(&topic, 0), wrong]);
-            checks.same(format!("v{version} {} {}", wrong.0.name, wrong.1), codes, vec![55, code]);
+            let codes = sorted(producer.add(version, &[(&topic, 0), wrong]));
+            checks.same(format!("v{version} {} {}", wrong.0.name, wrong.1), codes, sorted(vec![55, code]));
+        }
+    }
+    // Partitions are looked at before whose transaction it is.
+    for version in 0..=3 {
+        let request = producer.add_request(&[(&topic, 0), (&unknown, 0)]);
+        for (name, request) in [
+            (
+                "a newer epoch",
+                AddPartitionsToTxnRequest { v3_and_below_producer_epoch: 9, ..request.clone() },
+            ),
+            (
+                "an unknown id",
+                AddPartitionsToTxnRequest {
+                    v3_and_below_transactional_id: "nobody".into(),
+                    ..request.clone()
+                },
+            ),
+        ] {
+            let codes = sorted(producer.add_with(version, &request));
+            checks.same(format!("v{version} {name}"), codes, vec![3, 55]);
         }
     }
     checks.same("nothing has begun", producer.described().transaction_state, Str::from("Empty"));
@@ -67,6 +93,14 @@ fn whoever_does_not_hold_the_id_is_refused() {
             ("another producer", with_producer(producer.id + 1), 49),
             ("an older epoch", with_epoch(producer.epoch - 1), fenced),
             ("a newer epoch", with_epoch(producer.epoch + 1), fenced),
+            (
+                "another producer's older epoch",
+                AddPartitionsToTxnRequest {
+                    v3_and_below_producer_id: producer.id + 1,
+                    ..with_epoch(producer.epoch - 1)
+                },
+                49,
+            ),
         ] {
             checks.same(
                 format!("v{version} {name}"),

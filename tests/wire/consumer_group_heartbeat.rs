@@ -4,14 +4,18 @@ use ottla_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatRequestTopicPartitions,
     ConsumerGroupHeartbeatResponse,
 };
+use ottla_protocol::api::leave_group::{LeaveGroupRequest, LeaveGroupRequestMember};
 use ottla_protocol::types::TopicId;
 use ottla_protocol::wire::Str;
 use ottla_testkit::wait::wait_for;
 use ottla_testkit::wire_client::WireClient;
 
-use crate::bed::{Bed, PATIENCE};
+use crate::bed::{Bed, PATIENCE, is_peer};
 use crate::check::Checks;
-use crate::group_members::fresh_group;
+use crate::group_members::{
+    BEAT, JOIN, Member, NO_PARTITIONS, SYNC, fresh_group, join_request, joined_by, stable_consumer,
+    stable_one,
+};
 
 const NEWEST: i16 = 1;
 
@@ -214,16 +218,9 @@ fn a_static_member_leaves_for_a_while_and_is_replaced() {
 #[test]
 fn groups_change_their_protocol_with_their_members() {
     let bed = Bed::shared();
-    let (mut modern, topic, group) = (bed.client(), bed.topic(2, &[]).name, fresh_group(&bed));
-    let mut classic = crate::group_members::Member::new(&bed, &group);
-    // A ConsumerProtocolSubscription of version 0.
-    let mut metadata = vec![0, 0, 0, 0, 0, 1, 0, u8::try_from(topic.len()).expect("a short name")];
-    metadata.extend_from_slice(topic.as_bytes());
-    metadata.extend_from_slice(&[0xff; 4]);
-    classic.request.protocols[0].metadata = metadata.into();
-    assert_eq!(classic.join().error_code, 0);
-    let id = classic.id();
-    assert_eq!(classic.sync(&[(&id, b"\0\0\0\0\0\0\xff\xff\xff\xff")]).map(|_| ()), Ok(()));
+    let (mut modern, topic) = (bed.client(), bed.topic(2, &[]).name);
+    let mut classic = stable_consumer(&bed, &topic);
+    let group = classic.request.group_id.clone();
 
     let joined = modern.request(NEWEST, &join(&group, "m", &topic));
     assert_eq!(joined.error_code, 0, "{joined:?}");
@@ -234,6 +231,185 @@ fn groups_change_their_protocol_with_their_members() {
 
     assert_eq!(modern.request(NEWEST, &beat(&group, "m", -1)).error_code, 0);
     assert_eq!(crate::consumer_group_describe::describe(&mut modern, 1, &[&group])[0].error_code, 69);
-    assert_eq!(classic.beat(), 22);
-    assert_eq!(classic.join().error_code, 0);
+    // Its generation is that of the group, which was the group's epoch, and it joins again without having lost anything.
+    let generation = classic.generation;
+    assert_eq!(classic.beat(), 27);
+    let again = classic.join();
+    assert_eq!((again.error_code, again.generation_id), (0, generation + 1));
+}
+
+#[test]
+fn a_classic_group_of_something_else_is_no_consumer_group() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let mut checks = Checks::new();
+    // What its member says of itself is no subscription.
+    let mut unreadable = stable_one(&bed);
+    let mut connector = Member::new(&bed, &fresh_group(&bed));
+    connector.request.protocol_type = Str::from("connect");
+    connector.request.protocols[0].metadata = ottla_testkit::members::subscription(&["t"]);
+    assert_eq!(connector.join().error_code, 0);
+    for (case, group) in [
+        ("consumers that can't be read", &unreadable.request.group_id),
+        ("connectors", &connector.request.group_id),
+    ] {
+        for (step, request) in [
+            ("joins", join(group, "m", "t")),
+            ("goes on", beat(group, "m", 2)),
+            ("leaves", beat(group, "m", -1)),
+        ] {
+            checks.same(format!("{case}: {step}"), client.request(NEWEST, &request).error_code, 69);
+        }
+        let mistaken = ConsumerGroupHeartbeatRequest {
+            server_assignor: Some(Str::from("sticky")),
+            ..join(group, "m", "t")
+        };
+        checks.same(
+            format!("{case}: an unknown assignor"),
+            client.request(NEWEST, &mistaken).error_code,
+            112,
+        );
+    }
+    checks.same("nobody was disturbed", (unreadable.beat(), connector.beat()), (0, 0));
+}
+
+#[test]
+fn a_classic_group_changes_its_protocol_where_that_is_allowed() {
+    if is_peer() {
+        return;
+    }
+    for (key, value, code) in [
+        ("group.consumer.migration.policy", "disabled", 69),
+        ("group.consumer.migration.policy", "downgrade", 69),
+        ("group.consumer.migration.policy", "upgrade", 0),
+        // The classic group has two members.
+        ("group.consumer.max.size", "1", 69),
+        ("group.consumer.max.size", "2", 81),
+        ("group.consumer.max.size", "3", 0),
+    ] {
+        let bed = Bed::with(|command| command.set(key, value).set("group.initial.rebalance.delay.ms", 0));
+        let mut leader = stable_consumer(&bed, "t");
+        let mut follower = Member::new(&bed, &leader.request.group_id.clone());
+        follower.request.protocols = leader.request.protocols.clone();
+        let mut follower = joined_by(&mut leader, follower, NO_PARTITIONS, NO_PARTITIONS);
+        let request = join(&leader.request.group_id, "m", "t");
+        let answer = bed.client().request(NEWEST, &request);
+        assert_eq!(answer.error_code, code, "{key}={value}: {answer:?}");
+        if code != 0 {
+            assert_eq!((leader.beat(), follower.beat()), (0, 0), "{key}={value}: nobody was disturbed");
+        }
+    }
+}
+
+#[test]
+fn a_group_may_have_so_many_members_of_either_protocol() {
+    if is_peer() {
+        return;
+    }
+    let bed = Bed::with(|command| command.set("group.consumer.max.size", 1));
+    let mut client = bed.client();
+    let group = fresh_group(&bed);
+    let mut checks = Checks::new();
+    checks.same("the first", client.request(NEWEST, &join(&group, "m", "t")).error_code, 0);
+    for version in 0..=NEWEST {
+        let found = client.request(version, &join(&group, "n", "t"));
+        checks.same(format!("another, v{version}"), (found.error_code, found.member_id), (81, None));
+    }
+    checks.same("the first again", client.request(NEWEST, &join(&group, "m", "t")).error_code, 0);
+    for version in 0..=JOIN {
+        let found = client.request(version, &join_request(&group));
+        checks.same(format!("a classic one, v{version}"), (found.error_code, &*found.member_id), (81, ""));
+    }
+}
+
+#[test]
+fn requests_of_the_other_protocol_find_no_member_in_a_group_that_everybody_has_left() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let group = fresh_group(&bed);
+    assert_eq!(client.request(NEWEST, &join(&group, "m", "t")).member_epoch, 2);
+    let mut checks = Checks::new();
+    for step in ["one member of the consumer protocol", "no member"] {
+        let mut classic = Member::new(&bed, &group);
+        (classic.request.member_id, classic.generation) = (Str::from("m"), 2);
+        let found = client.request(BEAT, &classic.heartbeat_request()).error_code;
+        checks.same(format!("{step}: Heartbeat"), found, 25);
+        let found = client.request(SYNC, &classic.sync_request(&[])).error_code;
+        checks.same(format!("{step}: SyncGroup"), found, 25);
+        if step == "no member" {
+            let request = ottla_protocol::api::join_group::JoinGroupRequest {
+                member_id: Str::from("m"),
+                ..join_request(&group)
+            };
+            checks.same("goes on", client.request(NEWEST, &beat(&group, "m", 2)).error_code, 25);
+            let found = leave(&mut client, 2, &group, &[("m", None)]);
+            checks.same("LeaveGroup", found, (25, vec![]));
+            checks.same("JoinGroup", client.request(JOIN, &request).error_code, 25);
+        } else {
+            checks.same("leaves", client.request(NEWEST, &beat(&group, "m", -1)).error_code, 0);
+        }
+    }
+}
+
+/// LeaveGroup of members, each by its id and perhaps its instance: the error for all, and each one's id and error.
+fn leave(
+    client: &mut WireClient,
+    version: i16,
+    group: &Str,
+    members: &[(&'static str, Option<&'static str>)],
+) -> (i16, Vec<(String, i16)>) {
+    let row = |(member_id, instance): &(&'static str, Option<&'static str>)| LeaveGroupRequestMember {
+        member_id: Str::from(*member_id),
+        group_instance_id: instance.map(Str::from),
+        reason: None,
+    };
+    let request = LeaveGroupRequest {
+        group_id: group.clone(),
+        member_id: Str::from(members[0].0),
+        members: members.iter().map(row).collect(),
+    };
+    let answer = client.request(version, &request);
+    let rows = answer.members.iter().map(|row| (row.member_id.to_string(), row.error_code));
+    (answer.error_code, rows.collect())
+}
+
+/// Administrators take members out by LeaveGroup, whatever protocol those speak.
+#[test]
+fn members_of_the_consumer_protocol_can_be_taken_out_by_leave_group() {
+    let bed = Bed::shared();
+    let mut client = bed.client();
+    let group = fresh_group(&bed);
+    let of_instance =
+        |request| ConsumerGroupHeartbeatRequest { instance_id: Some(Str::from("i")), ..request };
+    let mut checks = Checks::new();
+    for version in 0..=5 {
+        assert_eq!(client.request(NEWEST, &join(&group, "m", "t")).error_code, 0, "v{version}");
+        let told = |code| if version < 3 { (code, vec![]) } else { (0, vec![("m".to_owned(), code)]) };
+        let found = leave(&mut client, version, &group, &[("m", None)]);
+        checks.same(format!("v{version}: a member"), found, told(0));
+        let found = client.request(NEWEST, &beat(&group, "m", 2)).error_code;
+        checks.same(format!("v{version}: it is none now"), found, 25);
+        let found = leave(&mut client, version, &group, &[("m", None)]);
+        checks.same(format!("v{version}: once more"), found, told(25));
+    }
+    let group = fresh_group(&bed);
+    for request in [of_instance(join(&group, "m", "t")), join(&group, "n", "t"), join(&group, "o", "t")] {
+        assert_eq!(client.request(NEWEST, &request).error_code, 0);
+    }
+    let asked = [
+        ("nobody", None),
+        ("nobody", Some("nobody")),
+        ("", Some("nobody")),
+        ("", None),
+        ("n", Some("i")),
+        ("", Some("i")),
+        ("n", None),
+        ("n", None),
+    ];
+    let expected = asked.iter().zip([25, 25, 25, 25, 82, 0, 0, 0]);
+    let expected: Vec<_> = expected.map(|((id, _), code)| ((*id).to_owned(), code)).collect();
+    checks.same("many", leave(&mut client, 5, &group, &asked), (0, expected));
+    let described = crate::consumer_group_describe::describe(&mut client, 1, &[&group]);
+    let left: Vec<&str> = described[0].members.iter().map(|member| &*member.member_id).collect();
+    checks.same("who is left", left, vec!["o"]);
 }

@@ -20,43 +20,43 @@ use crate::check::Checks;
 use crate::produce::old_message;
 
 /// KAFKA_STORAGE_ERROR.
-const STORAGE: i16 = 56;
+pub(crate) const STORAGE: i16 = 56;
 
 /// A broker that is started and ended, and started again.
-struct House {
+pub(crate) struct House {
     directory: tempfile::TempDir,
     broker: Option<BrokerProcess>,
 }
 
 impl House {
-    fn new() -> House {
+    pub(crate) fn new() -> House {
         let mut house =
             House { directory: tempfile::tempdir().expect("a temporary directory"), broker: None };
         house.start();
         house
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.broker = Some(command(self.directory.path()).start());
     }
 
-    fn broker(&self) -> &BrokerProcess {
+    pub(crate) fn broker(&self) -> &BrokerProcess {
         self.broker.as_ref().expect("it was started")
     }
 
-    fn client(&self) -> WireClient {
+    pub(crate) fn client(&self) -> WireClient {
         WireClient::connect(self.broker().address())
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         assert!(self.broker.take().expect("it was started").stop().success());
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.broker.take().expect("it was started").kill();
     }
 
-    fn topic(&self, configs: &[(&'static str, &str)]) -> Topic {
+    pub(crate) fn topic(&self, configs: &[(&'static str, &str)]) -> Topic {
         let mut client = self.client();
         let name = fresh_name();
         create_topic(&mut client, &name, 1, configs);
@@ -69,18 +69,23 @@ impl House {
     }
 
     fn segment(&self, topic: &Topic) -> PathBuf {
-        self.file(topic, "00000000000000000000.log")
+        self.first_segment(&topic.name, 0)
+    }
+
+    /// Where a partition's log begins.
+    pub(crate) fn first_segment(&self, topic: &str, partition: i32) -> PathBuf {
+        self.directory.path().join(format!("{topic}-{partition}/00000000000000000000.log"))
     }
 
     /// Waits until the log says all of these words in one line.
-    fn says(&self, words: &[&str]) -> bool {
+    pub(crate) fn says(&self, words: &[&str]) -> bool {
         let all = |line: &str| words.iter().all(|word| line.contains(word));
         ottla_testkit::wait::try_wait_for(PATIENCE, || self.broker().said().lines().any(all).then_some(()))
             .is_some()
     }
 }
 
-fn flip(path: &Path, position: u64) {
+pub(crate) fn flip(path: &Path, position: u64) {
     let file = OpenOptions::new().read(true).write(true).open(path).expect("the segment is there");
     let mut byte = [0];
     file.read_exact_at(&mut byte, position).expect("the segment has that byte");

@@ -102,6 +102,15 @@ fn whoever_does_not_hold_the_id_is_refused() {
                 49,
             ),
             (
+                "another producer's newer epoch",
+                EndTxnRequest {
+                    producer_id: request.producer_id + 1,
+                    producer_epoch: producer.epoch + 1,
+                    ..request.clone()
+                },
+                49,
+            ),
+            (
                 "an older epoch",
                 EndTxnRequest { producer_epoch: producer.epoch - 1, ..request.clone() },
                 fenced,

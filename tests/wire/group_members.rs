@@ -5,7 +5,7 @@ use ottla_protocol::api::heartbeat::HeartbeatRequest;
 use ottla_protocol::api::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use ottla_protocol::api::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use ottla_protocol::wire::Str;
-use ottla_testkit::members::wait_for_coordinator;
+use ottla_testkit::members::{subscription, wait_for_coordinator};
 use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{Bed, fresh_name};
@@ -152,14 +152,41 @@ pub(crate) fn stable_one(bed: &Bed) -> Member {
 #[track_caller]
 pub(crate) fn stable_pair(bed: &Bed) -> (Member, Member) {
     let mut leader = stable_one(bed);
-    let mut follower = Member::new(bed, &leader.request.group_id.clone());
+    let follower = Member::new(bed, &leader.request.group_id.clone());
+    let follower = joined_by(&mut leader, follower, b"x", b"y");
+    (leader, follower)
+}
+
+/// Another one joins the only member of a stable group; then they have these assignments.
+#[track_caller]
+pub(crate) fn joined_by(
+    leader: &mut Member,
+    mut follower: Member,
+    of_leader: &'static [u8],
+    of_follower: &'static [u8],
+) -> Member {
     follower.begin_to_join();
     // The follower's request has to be there, or the leader would have a round of its own.
     ottla_testkit::wait::wait_for("the round", crate::bed::PATIENCE, || (leader.beat() == 27).then_some(()));
     assert_eq!(leader.join().error_code, 0);
     assert_eq!(follower.joined().error_code, 0);
     let (first, second) = (leader.id(), follower.id());
-    assert_eq!(leader.sync(&[(&first, b"x"), (&second, b"y")]).as_deref(), Ok(&b"x"[..]));
-    assert_eq!(follower.sync(&[]).as_deref(), Ok(&b"y"[..]));
-    (leader, follower)
+    let assigned = leader.sync(&[(&first, of_leader), (&second, of_follower)]);
+    assert_eq!(assigned.as_deref(), Ok(of_leader));
+    assert_eq!(follower.sync(&[]).as_deref(), Ok(of_follower));
+    follower
 }
+
+/// A stable group of one consumer, which names this topic and has nothing assigned.
+#[track_caller]
+pub(crate) fn stable_consumer(bed: &Bed, topic: &str) -> Member {
+    let mut member = Member::new(bed, &fresh_group(bed));
+    member.request.protocols[0].metadata = subscription(&[topic]);
+    assert_eq!(member.join().error_code, 0);
+    let id = member.id();
+    assert!(member.sync(&[(&id, NO_PARTITIONS)]).is_ok());
+    member
+}
+
+/// A ConsumerProtocolAssignment of nothing.
+pub(crate) const NO_PARTITIONS: &[u8] = b"\0\0\0\0\0\0\xff\xff\xff\xff";

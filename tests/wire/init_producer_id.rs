@@ -6,7 +6,7 @@ use ottla_protocol::api::init_producer_id::InitProducerIdRequest;
 use ottla_protocol::wire::Str;
 use ottla_testkit::wire_client::WireClient;
 
-use crate::bed::{Bed, command, is_peer, producer_id};
+use crate::bed::{Bed, command, fresh_name, is_peer, producer_id};
 use crate::check::Checks;
 use crate::transactional::Producer;
 
@@ -52,14 +52,21 @@ fn half_a_producer_and_an_empty_transactional_id_are_refused() {
         checks.same("no epoch", ask(&mut client, version, request).0, 42);
         let request = InitProducerIdRequest { producer_epoch: 7, ..plain.clone() };
         checks.same("no id", ask(&mut client, version, request).0, 42);
+        let request = InitProducerIdRequest {
+            transactional_id: Some(fresh_name()),
+            transaction_timeout_ms: 0,
+            producer_id: 7,
+            ..plain.clone()
+        };
+        checks.same("no epoch and no time", ask(&mut client, version, request).0, 42);
     }
     for version in 0..=5 {
         let request = InitProducerIdRequest { transactional_id: Some(Str::from("")), ..plain.clone() };
-        checks.same(
-            format!("an empty transactional id, v{version}"),
-            ask(&mut client, version, request).0,
-            42,
-        );
+        let timeless = InitProducerIdRequest { transaction_timeout_ms: 0, ..request.clone() };
+        for request in [request, timeless] {
+            let found = ask(&mut client, version, request).0;
+            checks.same(format!("an empty transactional id, v{version}"), found, 42);
+        }
     }
 }
 
@@ -96,6 +103,7 @@ fn a_producer_that_says_what_it_has_is_held_against_it() {
         same("an older one", producer.init_from(version, id, 0), (fenced, 0));
         same("a newer one", producer.init_from(version, id, 7), (fenced, 0));
         same("another's", producer.init_from(version, id + 100_000, 2), (fenced, 0));
+        same("another's older one", producer.init_from(version, id + 100_000, 0), (fenced, 0));
         same("nothing", producer.init(version), (0, 3));
         same("what was taken over", producer.init_from(version, id, 2), (fenced, 0));
     }

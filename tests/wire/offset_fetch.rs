@@ -1,6 +1,7 @@
-//! OffsetFetch: of groups that have committed nothing.
+//! OffsetFetch: of groups that have committed nothing, and who may ask.
 
 use ottla_protocol::api::find_coordinator::FindCoordinatorRequest;
+use ottla_protocol::api::offset_commit::OffsetCommitRequest;
 use ottla_protocol::api::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse, OffsetFetchResponsePartition,
@@ -11,7 +12,10 @@ use ottla_testkit::wait::wait_for;
 use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{Bed, PATIENCE, Topic};
-use crate::check::Checks;
+use crate::check::{Checks, kafka, ours};
+use crate::consumer_group_heartbeat::join;
+use crate::group_members::{fresh_group, stable_one};
+use crate::offset_commit::{commit, row as offset_row};
 
 const NEWEST: i16 = 10;
 
@@ -161,4 +165,71 @@ fn several_groups_are_answered_in_their_order() {
     }
     let none = client.request(NEWEST, &OffsetFetchRequest::default());
     assert_eq!(none.groups, []);
+}
+
+#[test]
+fn members_of_a_consumer_group_ask_at_their_epoch() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let absent = Topic { name: Str::from("nowhere"), id: TopicId([7; 16]) };
+    let mut client = bed.client();
+    let name = fresh_group(&bed);
+    let joined = client.request(1, &join(&name, "m", &topic.name));
+    assert_eq!((joined.error_code, joined.member_epoch), (0, 2));
+    let request = OffsetCommitRequest {
+        member_id: Str::from("m"),
+        generation_id_or_member_epoch: 2,
+        ..crate::offset_commit::request(&name, &topic, vec![offset_row(0, 5)])
+    };
+    assert_eq!(commit(&mut client, 9, &request), [0]);
+    let mut checks = Checks::new();
+    for version in 9..=NEWEST {
+        for (case, member_id, member_epoch, expected) in [
+            ("a member", Some("m"), 2, 0),
+            ("an older epoch", Some("m"), 1, 113),
+            ("no epoch", Some("m"), -1, 113),
+            ("a later epoch", Some("m"), 3, 113),
+            ("an unknown member", Some("n"), 2, 25),
+            ("an unknown member at another epoch", Some("n"), 7, 25),
+            ("an empty id", Some(""), -1, 25),
+            ("an epoch of nobody", None, 2, ours(25, kafka(-1))),
+            ("nobody", None, -1, 0),
+        ] {
+            // Who asks matters before what for.
+            let asked = topics(&[(&topic, &[0]), (&absent, &[0])]);
+            let one = OffsetFetchRequestGroup {
+                member_id: member_id.map(Str::from),
+                member_epoch,
+                ..group(&name, asked)
+            };
+            let (_, response) = ask(&mut client, version, &[one]).remove(0);
+            let (found, error) = rows(version, &response, &name);
+            let offsets: Vec<(i64, i16)> =
+                found.iter().map(|(_, (_, told, error))| (told.0, *error)).collect();
+            let of_absent = if version < 10 { 0 } else { 100 };
+            let told = if expected == 0 { vec![(5, 0), (-1, of_absent)] } else { vec![] };
+            checks.same(format!("v{version} {case}"), (error, offsets), (expected, told));
+        }
+    }
+    // Earlier versions can't say who asks.
+    for version in 1..9 {
+        let (_, response) = ask(&mut client, version, &[group(&name, topics(&[(&topic, &[0])]))]).remove(0);
+        let (found, error) = rows(version, &response, &name);
+        checks.same(format!("v{version}"), (error, found[0].1.1.0), (0, 5));
+    }
+}
+
+#[test]
+fn a_classic_group_does_not_ask_who_it_is() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    let name = stable_one(&bed).request.group_id.clone();
+    let one = OffsetFetchRequestGroup {
+        member_id: Some(Str::from("nobody")),
+        member_epoch: 7,
+        ..group(&name, topics(&[(&topic, &[0])]))
+    };
+    let (_, response) = ask(&mut client, 9, &[one]).remove(0);
+    assert_eq!(rows(9, &response, &name), (vec![nothing(&topic.name, 0, 0)], 0));
 }

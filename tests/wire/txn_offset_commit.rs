@@ -11,9 +11,9 @@ use crate::add_offsets_to_txn;
 use crate::bed::{Bed, PATIENCE, Topic};
 use crate::check::Checks;
 use crate::consumer_group_heartbeat::join;
-use crate::group_members::fresh_group;
+use crate::group_members::{Member, fresh_group};
 use crate::offset_commit::committed;
-use crate::transactional::Producer;
+use crate::transactional::{Kind, Producer};
 
 /// The request that commits an offset of partition 0.
 pub(crate) fn commit(producer: &Producer, group: &Str, topic: &Topic, offset: i64) -> TxnOffsetCommitRequest {
@@ -80,6 +80,196 @@ fn commits_outside_of_a_transaction_are_refused() {
 }
 
 #[test]
+fn of_two_mistakes_the_first_is_told() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let nowhere = Topic { name: Str::from("nowhere"), id: topic.id };
+    let mut client = bed.client();
+    let mut checks = Checks::new();
+    let group = fresh_group(&bed);
+    let mut producer = Producer::new(&bed);
+    let added = add_offsets_to_txn::request(&producer, &group);
+    assert_eq!(add_offsets_to_txn::add(&mut producer, 3, &added), 0);
+    let long = Some(Str::from("m".repeat(4097)));
+    let good = commit(&producer, &group, &topic, 7);
+    let with_metadata = |request: &TxnOffsetCommitRequest| {
+        let mut request = request.clone();
+        request.topics[0].partitions[0].committed_metadata = long.clone();
+        request
+    };
+    for version in 0..=5 {
+        let stale = TxnOffsetCommitRequest { producer_epoch: 7, ..good.clone() };
+        let no_group = TxnOffsetCommitRequest { group_id: Str::from(""), ..good.clone() };
+        let another = TxnOffsetCommitRequest { producer_id: producer.id + 100_000, ..stale.clone() };
+        let unknown = TxnOffsetCommitRequest { transactional_id: Str::from("nobody"), ..stale.clone() };
+        let absent = TxnOffsetCommitRequest {
+            producer_epoch: 7,
+            group_id: Str::from(""),
+            ..commit(&producer, &group, &nowhere, 7)
+        };
+        let too_long = with_metadata(&good);
+        for (name, request, expected) in [
+            ("no topic, no group, a newer epoch", absent, 3),
+            ("no group, too much metadata", with_metadata(&no_group), 24),
+            ("no group, a newer epoch", TxnOffsetCommitRequest { producer_epoch: 7, ..no_group }, 24),
+            ("an unknown id, a newer epoch", unknown, 49),
+            ("another producer, a newer epoch", another, 49),
+            ("a newer epoch, too much metadata", with_metadata(&stale), 47),
+            ("too much metadata", too_long, 12),
+        ] {
+            checks.same(format!("v{version} {name}"), code(&mut client, version, &request), expected);
+        }
+        if 3 <= version {
+            // Kafka has made the group of the others by now, though it has kept nothing of them.
+            let absent = fresh_group(&bed);
+            let added = add_offsets_to_txn::request(&producer, &absent);
+            assert_eq!(add_offsets_to_txn::add(&mut producer, 3, &added), 0);
+            let of_absent = |request: &TxnOffsetCommitRequest| TxnOffsetCommitRequest {
+                group_id: absent.clone(),
+                ..request.clone()
+            };
+            let (good, stale) = (of_absent(&good), of_absent(&stale));
+            let of_nobody = |request: TxnOffsetCommitRequest| TxnOffsetCommitRequest {
+                member_id: Str::from("nobody"),
+                generation_id: 3,
+                ..request
+            };
+            for (name, request, expected) in [
+                ("a generation of no group", of_nobody(good.clone()), 22),
+                ("a generation of no group, a newer epoch", of_nobody(stale), 47),
+                ("a generation of no group, too much metadata", of_nobody(with_metadata(&good)), 22),
+            ] {
+                checks.same(format!("v{version} {name}"), code(&mut client, version, &request), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn members_of_a_classic_group_commit_in_their_generation() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    let mut checks = Checks::new();
+    let group = fresh_group(&bed);
+    let mut former = Member::of_instance(&bed, &group, "one");
+    assert_eq!(former.join().error_code, 0);
+    let id = former.id();
+    assert!(former.sync(&[(&id, b"x")]).is_ok());
+    let mut latter = Member::of_instance(&bed, &group, "one");
+    assert_eq!(latter.join().generation_id, 1);
+    let now = latter.id();
+    let mut producer = Producer::new(&bed);
+    let added = add_offsets_to_txn::request(&producer, &group);
+    assert_eq!(add_offsets_to_txn::add(&mut producer, 3, &added), 0);
+    for version in 3..=5 {
+        for (name, member, generation_id, instance, expected) in [
+            ("a member", &*now, 1, Some("one"), 0),
+            ("a member without its instance", &*now, 1, None, 0),
+            ("nobody", "", -1, None, 0),
+            ("an older generation", &*now, 0, Some("one"), 22),
+            ("a later generation", &*now, 2, None, 22),
+            ("no generation", &*now, -1, None, 22),
+            ("an unknown member", "nobody", 1, None, 25),
+            ("an unknown member of another generation", "nobody", 7, None, 25),
+            ("an unknown instance of another generation", &*now, 7, Some("two"), 25),
+            ("the member that was replaced", &*id, 1, Some("one"), 82),
+            ("the member that was replaced, of another generation", &*id, 7, Some("one"), 82),
+        ] {
+            let request = TxnOffsetCommitRequest {
+                member_id: Str::copy_of(member),
+                generation_id,
+                group_instance_id: instance.map(Str::from),
+                ..commit(&producer, &group, &topic, 7)
+            };
+            checks.same(format!("v{version} {name}"), code(&mut client, version, &request), expected);
+        }
+    }
+}
+
+/// The code of a commit, once the last transaction has ended.
+fn code_at_last(client: &mut WireClient, version: i16, request: &TxnOffsetCommitRequest) -> i16 {
+    wait_for("no transaction is ending", PATIENCE, || {
+        let code = code(client, version, request);
+        (![14, 15, 16, 51].contains(&code)).then_some(code)
+    })
+}
+
+/// T-40, of a group's offsets.
+#[test]
+fn a_zombie_commits_no_offsets() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+    for kind in Kind::BOTH {
+        let group = fresh_group(&bed);
+        let mut zombie = Producer::fresh(bed.address(), kind);
+        let added = add_offsets_to_txn::request(&zombie, &group);
+        assert_eq!(add_offsets_to_txn::add(&mut zombie, 3, &added), 0);
+        assert_eq!(code(&mut client, 3, &commit(&zombie, &group, &topic, 7)), 0);
+        let mut next = Producer::with(bed.address(), kind, zombie.transactional_id.clone(), 60_000);
+        for version in [3, 4, 5] {
+            let found = code_at_last(&mut client, version, &commit(&zombie, &group, &topic, 8));
+            assert_eq!(found, 47, "{kind:?} v{version}");
+        }
+        assert_eq!(add_offsets_to_txn::add(&mut zombie, 3, &added), 90);
+        assert_eq!(code_at_last(&mut client, 5, &commit(&next, &group, &topic, 9)), 0);
+        for version in [3, 4, 5] {
+            let found = code(&mut client, version, &commit(&zombie, &group, &topic, 8));
+            assert_eq!(found, 47, "{kind:?} v{version}, beside the next one's transaction");
+        }
+        assert_eq!(zombie.try_finish(true), 90, "{kind:?}");
+        assert_eq!(committed(&mut client, &group, &topic, 0).committed_offset, -1);
+        next.finish(true);
+        wait_for_offset(&mut client, &group, &topic, 9);
+    }
+}
+
+/// T-41, KAFKA-17754, of a group's offsets.
+#[test]
+fn what_comes_late_from_an_older_transaction_stays_out_of_the_next() {
+    let bed = Bed::shared();
+    let topic = bed.topic(1, &[]);
+    let mut client = bed.client();
+
+    // Where each transaction has its epoch, that tells.
+    let group = fresh_group(&bed);
+    let mut new = Producer::fresh(bed.address(), Kind::V2);
+    let late = commit(&new, &group, &topic, 8);
+    assert_eq!(code(&mut client, 5, &commit(&new, &group, &topic, 7)), 0);
+    new.finish(true);
+    // Up to the marker it is no late one to Kafka.
+    wait_for_offset(&mut client, &group, &topic, 7);
+    assert_eq!(code_at_last(&mut client, 5, &late), 47, "between two transactions");
+    assert_eq!(code_at_last(&mut client, 5, &commit(&new, &group, &topic, 9)), 0);
+    assert_eq!(code(&mut client, 5, &late), 47, "in the next");
+    new.finish(true);
+    wait_for_offset(&mut client, &group, &topic, 9);
+
+    // Where it hasn't, the group has to be part of the transaction that is open.
+    let group = fresh_group(&bed);
+    let mut old = Producer::fresh(bed.address(), Kind::V1);
+    let late = commit(&old, &group, &topic, 8);
+    let added = add_offsets_to_txn::request(&old, &group);
+    assert_eq!(add_offsets_to_txn::add(&mut old, 3, &added), 0);
+    assert_eq!(code(&mut client, 3, &commit(&old, &group, &topic, 7)), 0);
+    old.finish(true);
+    old.wait_for_state("CompleteCommit");
+    for step in ["between two transactions", "in the next"] {
+        for (version, expected) in [(0, 48), (3, 48), (4, 120)] {
+            assert_eq!(code_at_last(&mut client, version, &late), expected, "{step}, v{version}");
+        }
+        if step == "in the next" {
+            break;
+        }
+        old.write(&topic, 0, 1);
+    }
+    old.finish(true);
+    old.wait_for_state("CompleteCommit");
+    assert_eq!(committed(&mut client, &group, &topic, 0).committed_offset, 7);
+}
+
+#[test]
 fn a_producer_need_not_know_the_members_of_a_consumer_group() {
     let bed = Bed::shared();
     let topic = bed.topic(1, &[]);
@@ -88,7 +278,9 @@ fn a_producer_need_not_know_the_members_of_a_consumer_group() {
     let group = fresh_group(&bed);
     let joined = client.request(1, &join(&group, "m", &topic.name));
     assert_eq!((joined.error_code, joined.member_epoch), (0, 2));
-    let producer = Producer::new(&bed);
+    let mut producer = Producer::new(&bed);
+    let added = add_offsets_to_txn::request(&producer, &group);
+    assert_eq!(add_offsets_to_txn::add(&mut producer, 3, &added), 0);
     let of = |member: &'static str, generation_id, instance: Option<&'static str>| TxnOffsetCommitRequest {
         member_id: Str::from(member),
         generation_id,
@@ -104,6 +296,8 @@ fn a_producer_need_not_know_the_members_of_a_consumer_group() {
         ("a member at another epoch", of("m", 3, None), 22),
         ("no member", of("other", 2, None), 25),
     ] {
-        checks.same(name, code(&mut client, 5, &request), expected);
+        for version in 3..=5 {
+            checks.same(format!("v{version} {name}"), code(&mut client, version, &request), expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ use ottla_protocol::api::write_txn_markers::{
 use ottla_testkit::wire_client::WireClient;
 
 use crate::bed::{Bed, Topic, fresh_name};
-use crate::check::Checks;
+use crate::check::{Checks, kafka, ours};
 use crate::committed_reads::{committed_offsets, producers_of, stable_end, wait_for_stable_end};
 use crate::transactional::{Kind, Producer};
 
@@ -77,8 +77,8 @@ fn markers_from_the_past_are_refused() {
     let nowhere = Topic { name: fresh_name(), ..topic.clone() };
     for (case, epoch, coordinator_epoch, expected) in [
         ("an older coordinator", 0, -1, 52),
-        ("an older producer", -1, 9, 47),
-        ("both", -1, -1, 47),
+        ("an older producer", -1, 9, ours(47, kafka(-1))),
+        ("both", -1, -1, ours(47, kafka(-1))),
         ("a newer coordinator and producer", 3, 9, 0),
         ("the coordinator before that", 3, 8, 52),
     ] {
@@ -89,6 +89,31 @@ fn markers_from_the_past_are_refused() {
     checks.same("a partition without producer, and none", codes, vec![0, 3]);
     let codes = mark(&mut client, 1, abort(&producer, 3, 9), &[(&nowhere, &[0])]);
     checks.same("an unknown topic", codes, vec![3]);
+}
+
+/// The groups' partitions have a coordinator that writes their markers, and the same checks.
+#[test]
+fn markers_from_the_past_are_refused_where_groups_keep_their_offsets() {
+    let bed = Bed::shared();
+    let groups = Topic { name: "__consumer_offsets".into(), id: ottla_protocol::types::TopicId::ZERO };
+    // Which has partition 3, and whose coordinator is there then.
+    ottla_testkit::members::wait_for_coordinator(&mut bed.client(), 0, "g");
+    let mut client = bed.client();
+    let mut checks = Checks::new();
+    let producer = Producer::new(&bed);
+    for (case, epoch, coordinator_epoch, expected) in [
+        ("the first", 3, 9, 0),
+        ("an older coordinator", 3, 8, 52),
+        ("an older producer", 2, 9, 47),
+        ("both", 2, 8, 47),
+        ("once more", 3, 9, 0),
+        ("a newer producer of an older coordinator", 4, 8, 52),
+    ] {
+        let codes = mark(&mut client, 1, abort(&producer, epoch, coordinator_epoch), &[(&groups, &[3])]);
+        checks.same(case, codes, vec![expected]);
+    }
+    let codes = mark(&mut client, 1, abort(&producer, 3, 9), &[(&groups, &[50])]);
+    checks.same("no such partition", codes, vec![3]);
 }
 
 #[test]

@@ -146,3 +146,27 @@ fn told(error: ErrorCode, version: i16) -> ErrorCode {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_is_told_what_its_clients_know() {
+        use ErrorCode as E;
+        for (error, version, expected) in [
+            (E::TransactionAbortable, 3, E::InvalidTxnState),
+            (E::TransactionAbortable, 4, E::TransactionAbortable),
+            (E::InvalidTxnState, 3, E::InvalidTxnState),
+            (E::InvalidTxnState, 4, E::TransactionAbortable),
+            (E::ProducerFenced, 0, E::InvalidProducerEpoch),
+            (E::ProducerFenced, 5, E::InvalidProducerEpoch),
+            (E::ConcurrentTransactions, 4, E::CoordinatorNotAvailable),
+            (E::ConcurrentTransactions, 5, E::ConcurrentTransactions),
+            (E::InvalidProducerIdMapping, 5, E::InvalidProducerIdMapping),
+            (E::CoordinatorLoadInProgress, 5, E::CoordinatorLoadInProgress),
+        ] {
+            assert_eq!(told(error, version), expected, "{error} at {version}");
+        }
+    }
+}

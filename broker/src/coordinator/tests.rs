@@ -377,6 +377,28 @@ fn who_waits_is_told_when_the_disk_takes_too_long() {
 }
 
 #[test]
+fn who_asks_where_there_is_no_coordinator_is_told_so() {
+    let world = World::new(8);
+    world.simulation.block_on(async {
+        let broker = world.broker_with_topic().await;
+        commit(&broker, 1).await.expect("it is kept");
+        let groups = broker.coordinators().groups().clone();
+        let begin = || GroupRequest::BeginTxnOffsetCommit { producer: PRODUCER };
+        for partition in [1, -1, i32::MAX] {
+            let asked = groups.ask_partition(PartitionIndex(partition), begin()).await;
+            assert_eq!(asked.err(), Some(ErrorCode::NotCoordinator), "partition {partition}");
+        }
+        assert!(groups.ask(GROUP, begin()).await.is_ok());
+        broker.stop().await;
+        assert_eq!(groups.ask(GROUP, begin()).await.err(), Some(ErrorCode::NotCoordinator));
+        assert_eq!(
+            groups.ask_partition(PartitionIndex(0), begin()).await.err(),
+            Some(ErrorCode::NotCoordinator)
+        );
+    });
+}
+
+#[test]
 fn a_group_whose_topic_is_deleted_has_no_offset_of_it() {
     let world = World::new(7);
     world.simulation.block_on(async {

@@ -125,7 +125,7 @@ impl ConsumerGroup {
         let member_id = self.classic_member(
             &request.member_id,
             request.group_instance_id.as_ref(),
-            Some(request.generation_id),
+            request.generation_id,
         )?;
         let member = self.members.get(&member_id).ok_or(ErrorCode::UnknownMemberId)?;
         let (classic, current) = (member.info.classic.as_ref(), &member.current);
@@ -164,7 +164,7 @@ impl ConsumerGroup {
         let member_id = self.classic_member(
             &request.member_id,
             request.group_instance_id.as_ref(),
-            Some(request.generation_id),
+            request.generation_id,
         )?;
         let member = self.members.get(&member_id).ok_or(ErrorCode::UnknownMemberId)?;
         let classic = member.info.classic.as_ref().ok_or(ErrorCode::UnknownMemberId)?;
@@ -191,31 +191,45 @@ impl ConsumerGroup {
         })
     }
 
-    /// The sender, if it is a member of the classic protocol, at this generation if one is given.
+    /// The sender, if it is a member of the classic protocol at this generation.
     fn classic_member(
         &self,
         member_id: &Str,
         instance_id: Option<&Str>,
-        generation: Option<i32>,
+        generation: i32,
     ) -> Result<Str, ErrorCode> {
-        let found = match instance_id {
-            None => self.members.get_key_value(member_id).map(|(id, _)| id),
-            Some(instance) => self.instances.get(instance),
-        };
-        let found = found.ok_or(ErrorCode::UnknownMemberId)?;
-        // An administrator takes static members out without knowing their ids.
-        let is_anonymous = generation.is_none() && member_id.is_empty();
-        if found != member_id && !is_anonymous {
+        let found = self.named(member_id, instance_id)?;
+        if found != member_id {
             return Err(ErrorCode::FencedInstanceId);
         }
         let member = self.members.get(found).filter(|member| member.is_classic());
         let member = member.ok_or(ErrorCode::UnknownMemberId)?;
-        match generation {
-            Some(generation) if generation != member.current.epoch => Err(ErrorCode::IllegalGeneration),
-            _ => Ok(found.clone()),
+        if generation != member.current.epoch {
+            return Err(ErrorCode::IllegalGeneration);
         }
+        Ok(found.clone())
     }
 
+    /// The member that is meant: by its instance, if one is named.
+    fn named(&self, member_id: &Str, instance_id: Option<&Str>) -> Result<&Str, ErrorCode> {
+        let found = match instance_id {
+            None => self.members.get_key_value(member_id).map(|(id, _)| id),
+            Some(instance) => self.instances.get(instance),
+        };
+        found.ok_or(ErrorCode::UnknownMemberId)
+    }
+
+    /// The member that leaves, or that an administrator takes out: of either protocol, and by its instance also without its
+    /// id.
+    fn leaver(&self, row: &LeaveGroupRequestMember) -> Result<Str, ErrorCode> {
+        let found = self.named(&row.member_id, row.group_instance_id.as_ref())?;
+        if found != &row.member_id && !row.member_id.is_empty() {
+            return Err(ErrorCode::FencedInstanceId);
+        }
+        Ok(found.clone())
+    }
+
+    /// LeaveGroup. A member that it names twice leaves twice, as in Kafka.
     pub(crate) fn classic_leave(
         &mut self,
         ctx: &mut Context<'_>,
@@ -230,15 +244,13 @@ impl ConsumerGroup {
         let mut left: Vec<Str> = Vec::new();
         let mut rows = Vec::with_capacity(named.len());
         for member in named {
-            let found = self
-                .classic_member(&member.member_id, member.group_instance_id.as_ref(), None)
-                .and_then(|id| if left.contains(&id) { Err(ErrorCode::UnknownMemberId) } else { Ok(id) });
+            let found = self.leaver(member);
             rows.push(LeaveGroupResponseMember {
-                member_id: found.as_ref().map_or_else(|_| member.member_id.detached(), Str::clone),
+                member_id: member.member_id.detached(),
                 group_instance_id: member.group_instance_id.as_ref().map(Str::detached),
                 error_code: found.as_ref().err().map_or(0, |error| error.code()),
             });
-            left.extend(found);
+            left.extend(found.ok().filter(|id| !left.contains(id)));
         }
         if !left.is_empty() {
             self.fence(ctx, &left);

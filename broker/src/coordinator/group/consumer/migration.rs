@@ -133,7 +133,7 @@ impl ConsumerGroup {
         }
         let value = GroupMetadataValue {
             protocol_type: Str::from_static(CONSUMER),
-            generation: self.epoch().saturating_add(1),
+            generation: self.epoch(),
             protocol,
             leader: rows.first().map(|row| row.member_id.clone()),
             current_state_timestamp: ctx.now.wall.0,

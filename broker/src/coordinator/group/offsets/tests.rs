@@ -1,8 +1,8 @@
 //! Offsets as scripts of events, one a line, and what is answered.
 //!
 //! * `commit G OFFSET [key=value ..]`: `generation`, `member`, `version`, `retention`, `metadata` (its length), `topic`.
-//! * `txn P.E G OFFSET`: producer P of epoch E commits within its transaction. `begin P` takes a guard, `txn P.E G OFFSET
-//!   guarded` uses it.
+//! * `txn P.E G OFFSET [key=value ..]`: producer P of epoch E commits within its transaction; `generation`, `member`,
+//!   `metadata`. `begin P` takes a guard, `txn P.E G OFFSET guarded` uses it.
 //! * `end P.E commit|abort [tv=2] [coordinator=N]`: a marker.
 //! * `fetch G [stable] [all]`, `delete G`, `delete-offset G`, `list [STATE]`, `wait HOURS`, `drop-topic`, `reload`.
 //!
@@ -140,6 +140,7 @@ impl Play {
                 let producer = session(producer);
                 let row = TxnOffsetCommitRequestPartition {
                     committed_offset: offset.parse().expect("an offset"),
+                    committed_metadata: number("metadata").map(|len| Str::from("m".repeat(len as usize))),
                     ..Default::default()
                 };
                 let topic = TxnOffsetCommitRequestTopic { name: Str::from("t"), partitions: vec![row] };
@@ -148,6 +149,7 @@ impl Play {
                     producer_id: producer.id.0,
                     producer_epoch: producer.epoch.0,
                     generation_id: number("generation").unwrap_or(-1) as i32,
+                    member_id: Str::from(value("member").unwrap_or("").to_owned()),
                     topics: vec![topic],
                     ..Default::default()
                 };
@@ -315,6 +317,33 @@ fn metadata_has_a_limit() {
         "commit g 5 metadata=4096 \n commit g 6 metadata=4097 \n fetch g",
         "NONE \n OFFSET_METADATA_TOO_LARGE \n 5 NONE",
     );
+    check(
+        "txn 5 g 5 metadata=4096 \n txn 5 g 6 metadata=4097 \n end 5 commit \n fetch g",
+        "NONE \n OFFSET_METADATA_TOO_LARGE \n NONE \n 5 NONE",
+    );
+}
+
+#[test]
+fn who_commits_is_looked_at_before_how_long_the_metadata_is() {
+    check("commit g 5 generation=0 metadata=4097", "GROUP_ID_NOT_FOUND");
+    check("commit g 5 generation=0 metadata=4097 version=8", "ILLEGAL_GENERATION");
+    check("commit g 5 \n commit g 6 generation=3 metadata=4097", "NONE \n UNKNOWN_MEMBER_ID");
+    check("txn 5 g 9 generation=3 metadata=4097", "ILLEGAL_GENERATION");
+    check("end 5.2 commit tv=2 \n txn 5.1 g 9 metadata=4097", "NONE \n INVALID_PRODUCER_EPOCH");
+}
+
+#[test]
+fn the_group_is_asked_before_the_producers_epoch() {
+    let fenced = "end 5.2 commit tv=2";
+    check(&format!("{fenced} \n txn 5.1 g 9 generation=3"), "NONE \n ILLEGAL_GENERATION");
+    check(
+        &format!("{fenced} \n commit g 1 \n txn 5.1 g 9 generation=3 member=m"),
+        "NONE \n NONE \n UNKNOWN_MEMBER_ID",
+    );
+    check(
+        &format!("{fenced} \n commit g 1 \n txn 5.1 g 9 member=m"),
+        "NONE \n NONE \n INVALID_PRODUCER_EPOCH",
+    );
 }
 
 #[test]
@@ -350,6 +379,15 @@ fn markers_end_transactions_of_their_epoch_or_an_older_one() {
     check(
         "txn 5 g 9 \n end 5 commit coordinator=3 \n txn 5 g 10 \n end 5 commit coordinator=2",
         "NONE \n NONE \n NONE \n TRANSACTION_COORDINATOR_FENCED",
+    );
+    // As in every other partition, the producer's epoch is looked at first.
+    check(
+        "txn 5.1 g 9 \n end 5.1 commit coordinator=3 \n end 5.0 commit coordinator=2 \n end 5.1 commit coordinator=2",
+        "NONE \n NONE \n INVALID_PRODUCER_EPOCH \n TRANSACTION_COORDINATOR_FENCED",
+    );
+    check(
+        "end 5.1 commit coordinator=3 \n txn 5.1 g 9 \n end 5.1 commit tv=2 coordinator=2",
+        "NONE \n NONE \n INVALID_PRODUCER_EPOCH",
     );
 }
 

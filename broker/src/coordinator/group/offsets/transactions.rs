@@ -93,12 +93,12 @@ impl Transactions {
         transaction_version: i8,
     ) -> Result<(), ErrorCode> {
         let Some(known) = self.producers.get(&producer.id) else { return Ok(()) };
-        if coordinator_epoch < known.coordinator_epoch {
-            return Err(ErrorCode::TransactionCoordinatorFenced);
-        }
         let is_late = producer.epoch == known.epoch && known.is_open;
         if producer.epoch < known.epoch || (EPOCH_EACH_SINCE <= transaction_version && is_late) {
             return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        if coordinator_epoch < known.coordinator_epoch {
+            return Err(ErrorCode::TransactionCoordinatorFenced);
         }
         Ok(())
     }

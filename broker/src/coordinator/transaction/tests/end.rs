@@ -44,7 +44,9 @@ fn version_2_fences_every_other_epoch_and_maps_no_other_id() {
     for state in [EMPTY, ONGOING, COMPLETE_COMMIT, COMPLETE_ABORT] {
         for end in ["commit2", "abort2"] {
             check(&format!("{state}\n {end} x 0/2 => {FENCED}\n {end} x 0/-1 => {FENCED}"));
-            check(&format!("{state}\n {end} x 7/1 => INVALID_PRODUCER_ID_MAPPING"));
+            for another in ["7/1", "7/0", "7/9"] {
+                check(&format!("{state}\n {end} x {another} => INVALID_PRODUCER_ID_MAPPING"));
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ fn an_empty_id_or_a_timeout_out_of_bounds_is_refused_in_this_order() {
     check("init x -1s => INVALID_TRANSACTION_TIMEOUT");
     check("init x 901s => INVALID_TRANSACTION_TIMEOUT");
     check("init x 900s => 0/0\n init x 901s 9/9 => INVALID_TRANSACTION_TIMEOUT");
+    check(
+        "init x => 0/0\n add1 x 0/0 a-0\n init x 901s => INVALID_TRANSACTION_TIMEOUT\n show x => Ongoing 0/0 a-0",
+    );
 }
 
 #[test]

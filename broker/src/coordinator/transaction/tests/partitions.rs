@@ -93,6 +93,29 @@ fn what_comes_late_from_an_ended_transaction_of_version_2_is_fenced() {
     );
 }
 
+/// T-41 and KAFKA-17754 for clients whose epoch stays the same from one transaction to the next: nothing tells a late end
+/// from one in time, but each partition is held against what the open transaction has.
+#[test]
+fn what_comes_late_from_an_ended_transaction_of_version_1_is_held_against_the_next() {
+    let ended = "init x => 0/0
+         add1 x 0/0 a-0
+         commit1 x 0/0 => 0/0; markers commit 0/0 a-0";
+    check(&format!(
+        "{ended}\n verify x 0/0 a-0 => CONCURRENT_TRANSACTIONS\n add1 x 0/0 a-0 => CONCURRENT_TRANSACTIONS"
+    ));
+    check(&format!(
+        "{ended}
+         written x
+         commit1 x 0/0 => 0/0
+         abort1 x 0/0 => INVALID_TXN_STATE
+         verify x 0/0 a-0 => TRANSACTION_ABORTABLE
+         show x => CompleteCommit 0/0
+         add1 x 0/0 b-0
+         verify x 0/0 a-0 => TRANSACTION_ABORTABLE
+         show x => Ongoing 0/0 b-0"
+    ));
+}
+
 #[test]
 fn adding_again_what_is_there_writes_nothing() {
     let mut bench = Bench::default();

@@ -17,6 +17,28 @@ fn a_transaction_that_takes_too_long_is_aborted_at_the_next_scan() {
 }
 
 #[test]
+fn who_let_its_transaction_time_out_has_lost_it_and_may_only_begin_anew() {
+    let timed_out = "init x 15s => 0/0
+         add2 x 0/0 a-0
+         pass 20s => markers abort 0/1 a-0
+         written x";
+    for (event, expected) in [
+        ("commit1 x 0/0", "PRODUCER_FENCED"),
+        ("abort1 x 0/0", "PRODUCER_FENCED"),
+        // To version 2 the abort is its own, of which it may not have heard.
+        ("commit2 x 0/0", "INVALID_TXN_STATE"),
+        ("abort2 x 0/0", "0/1"),
+        ("add1 x 0/0 a-0", "PRODUCER_FENCED"),
+        ("add2 x 0/0 a-0", "PRODUCER_FENCED"),
+        ("verify x 0/0 a-0", "PRODUCER_FENCED"),
+        ("init x 0/0", "0/1"),
+        ("init x", "0/2"),
+    ] {
+        check(&format!("{timed_out}\n {event} => {expected}"));
+    }
+}
+
+#[test]
 fn time_counts_from_the_first_partition() {
     check(
         "init x 15s => 0/0

@@ -228,6 +228,9 @@ fn a_group_takes_as_many_members_as_it_may() {
          a joins => a join GROUP_MAX_SIZE_REACHED
          d joins v3 => d join GROUP_MAX_SIZE_REACHED
          d joins => d join GROUP_MAX_SIZE_REACHED
+         d joins p=sticky => d join GROUP_MAX_SIZE_REACHED
+         d joins id=x => d join GROUP_MAX_SIZE_REACHED
+         d joins session=1 => d join INVALID_SESSION_TIMEOUT
          c joins => c joined 1 range led by c with c:m",
     );
     // Only those that wait count while members join: the last one finds its place taken.

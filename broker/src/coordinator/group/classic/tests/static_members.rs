@@ -24,6 +24,7 @@ fn a_static_member_that_comes_back_keeps_its_place() {
          b joins id=b i=2 => b join FENCED_INSTANCE_ID
          b syncs id=b i=2 => b sync FENCED_INSTANCE_ID
          b commits id=b i=2 => FENCED_INSTANCE_ID
+         b commits id=b i=2 txn => FENCED_INSTANCE_ID
          b leaves id=b i=2 => b left NONE FENCED_INSTANCE_ID
          reload
          b beats i=2 => NONE
@@ -136,4 +137,22 @@ fn an_instance_that_another_member_has_is_not_given_away() {
          b leaves id=b i=1 => b left NONE FENCED_INSTANCE_ID",
     );
     check_at_once("a joins i= => a joined 1 range led by a with a:m");
+}
+
+#[test]
+fn an_instance_that_is_fenced_is_told_before_its_generation_and_after_its_protocols() {
+    check_pair(
+        "b beats id=b i=1 gen=9 => FENCED_INSTANCE_ID
+         b syncs id=b i=1 gen=9 type=connect => b sync FENCED_INSTANCE_ID
+         b commits id=b i=1 gen=9 => FENCED_INSTANCE_ID
+         b commits id=b i=1 gen=-1 => FENCED_INSTANCE_ID
+         b joins id=b i=1 p=sticky => b join INCONSISTENT_GROUP_PROTOCOL
+         b joins id=x i=1 => b join FENCED_INSTANCE_ID
+         a joins i=1 p=range:n =>
+         b beats id=b i=1 => FENCED_INSTANCE_ID
+         b syncs id=b i=1 => b sync FENCED_INSTANCE_ID
+         b joins i=2 => a joined 3 range led by a with a:n b:m; b joined 3 range led by a
+         b commits id=b i=1 => FENCED_INSTANCE_ID
+         b commits i=2 => REBALANCE_IN_PROGRESS",
+    );
 }

@@ -45,7 +45,10 @@ fn errors_of_sync_come_in_their_order() {
          b syncs p=sticky v4 =>
          a joins p=range:n => b sync REBALANCE_IN_PROGRESS
          b syncs => b sync REBALANCE_IN_PROGRESS
-         b syncs gen=1 => b sync ILLEGAL_GENERATION",
+         b syncs type=connect => b sync INCONSISTENT_GROUP_PROTOCOL
+         b syncs p=sticky => b sync INCONSISTENT_GROUP_PROTOCOL
+         b syncs gen=1 => b sync ILLEGAL_GENERATION
+         b syncs id=x => b sync UNKNOWN_MEMBER_ID",
     );
 }
 
@@ -86,7 +89,26 @@ fn heartbeats_are_judged_in_their_order() {
          b beats => NONE
          a joins =>
          b beats => REBALANCE_IN_PROGRESS
-         b beats gen=1 => ILLEGAL_GENERATION",
+         b beats gen=1 => ILLEGAL_GENERATION
+         b beats id=x => UNKNOWN_MEMBER_ID",
+    );
+}
+
+#[test]
+fn a_group_that_everybody_has_left_knows_none_of_them_whatever_the_generation() {
+    check_at_once(
+        "a joins v3 => a joined 1 range led by a with a:m
+         a syncs a=x => wrote 1 a=x; a synced x
+         a leaves => wrote 2; a left NONE NONE
+         a beats => UNKNOWN_MEMBER_ID
+         a beats gen=2 => UNKNOWN_MEMBER_ID
+         a syncs => a sync UNKNOWN_MEMBER_ID
+         a syncs gen=2 => a sync UNKNOWN_MEMBER_ID
+         a commits => UNKNOWN_MEMBER_ID
+         a commits gen=2 => UNKNOWN_MEMBER_ID
+         a commits gen=-1 => NONE
+         a joins => a join UNKNOWN_MEMBER_ID
+         a joins p= => a join INCONSISTENT_GROUP_PROTOCOL",
     );
 }
 
@@ -105,13 +127,20 @@ fn commits_are_let_through_by_members_of_the_generation_and_into_empty_groups() 
          b commits gen=1 => ILLEGAL_GENERATION
          b commits i=i => UNKNOWN_MEMBER_ID
          b commits => REBALANCE_IN_PROGRESS
+         b commits id=z => UNKNOWN_MEMBER_ID
+         b commits id=z gen=1 => UNKNOWN_MEMBER_ID
          b commits txn => NONE
+         b commits gen=1 txn => ILLEGAL_GENERATION
+         b commits id=z txn => UNKNOWN_MEMBER_ID
          a syncs a=x b=y => wrote 2 a=x b=y; a synced x
          b commits => NONE
          b commits gen=3 => ILLEGAL_GENERATION
          a joins =>
          b commits => NONE
          b commits gen=3 => ILLEGAL_GENERATION
-         b commits id=z => UNKNOWN_MEMBER_ID",
+         b commits id=z => UNKNOWN_MEMBER_ID
+         c joins v3 =>
+         c commits id=c gen=2 => NONE
+         c commits id=c gen=1 => ILLEGAL_GENERATION",
     );
 }

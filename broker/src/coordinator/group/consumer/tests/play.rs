@@ -8,7 +8,7 @@
 //! | `a joins t,u as=i rack=r regex=x by=range rt=9` | a heartbeat with epoch 0                           | epoch, assignment |
 //! | `a beats 3 owns=t:0,1 names=t`        | any other heartbeat; −1 and −2 leave                         | the same  |
 //! | `c enters t owns=t:0 as=i v=5`        | JoinGroup                                                    | generation |
-//! | `c syncs 3`, `c pings 3`, `c goes`    | SyncGroup, Heartbeat, LeaveGroup                             | assignment |
+//! | `c syncs 3`, `c pings 3`, `c goes as=i` | SyncGroup, Heartbeat, LeaveGroup; `nobody` has no id       | assignment |
 //! | `a commits 3 t:0`, `a fetches 3`      | the checks of OffsetCommit (`v=`, `as=`, `txn=1`) and OffsetFetch; `nobody` has no id | |
 //! | `state`, `member a`, `resolved x`     | what is shown                                                |           |
 
@@ -22,7 +22,7 @@ use ottla_protocol::api::consumer_group_heartbeat::{
 };
 use ottla_protocol::api::heartbeat::HeartbeatRequest;
 use ottla_protocol::api::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
-use ottla_protocol::api::leave_group::LeaveGroupRequest;
+use ottla_protocol::api::leave_group::{LeaveGroupRequest, LeaveGroupRequestMember};
 use ottla_protocol::api::sync_group::SyncGroupRequest;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
@@ -30,6 +30,7 @@ use ottla_protocol::wire::{FrameWriter, Str};
 use ottla_runtime::{MonotonicTime, WallTime};
 
 use super::super::ConsumerGroup;
+use super::super::assignor::Assignor;
 use super::super::commit::MemberCommit;
 use super::super::heartbeat::{self, Heartbeat, HeartbeatError};
 use super::super::record::ConsumerGroupRecord;
@@ -279,11 +280,20 @@ impl Play {
                 return plain(told);
             }
             (member, "goes") => {
+                let member_id = Str::copy_of(if member == "nobody" { "" } else { member });
+                let row = LeaveGroupRequestMember {
+                    member_id: member_id.clone(),
+                    group_instance_id: words.get("as").map(Str::copy_of),
+                    ..LeaveGroupRequestMember::default()
+                };
+                // Instances are told since version 3, and errors then member by member.
+                let version = if row.group_instance_id.is_some() { 3 } else { 2 };
                 let request =
-                    LeaveGroupRequest { member_id: Str::copy_of(member), ..LeaveGroupRequest::default() };
-                let response = self.with(|group, ctx| group.classic_leave(ctx, 2, &request));
+                    LeaveGroupRequest { member_id, members: vec![row], ..LeaveGroupRequest::default() };
+                let response = self.with(|group, ctx| group.classic_leave(ctx, version, &request));
+                let code = response.members.first().map_or(response.error_code, |row| row.error_code);
                 let becomes = self.group.take_is_to_become_classic();
-                return format!("{}{}", response.error_code, if becomes { " classic" } else { "" });
+                return format!("{code}{}", if becomes { " classic" } else { "" });
             }
             (member, "commits") => return self.commits(member, &mut words),
             (member, "fetches") => {
@@ -349,6 +359,10 @@ impl Play {
                 "max" => self.rules.member_count_max = usize::try_from(number()).expect("small"),
                 "served" => self.rules.is_served = value == "1",
                 "down" => self.rules.may_downgrade = value == "1",
+                "assignors" => {
+                    let named = value.split(',').map(Assignor::from_name);
+                    self.rules.assignors = named.collect::<Option<_>>().expect("names of assignors");
+                }
                 _ => panic!("no rule {key}"),
             }
         }

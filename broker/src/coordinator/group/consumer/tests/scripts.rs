@@ -125,6 +125,64 @@ fn requests_are_checked_by_themselves_first() {
 }
 
 #[test]
+fn of_two_mistakes_in_a_request_the_first_is_told() {
+    check_beside_a(
+        "b joins t rt=-1 by=sticky => error 42
+         a beats -2 by=sticky => error 42
+         b joins t by=sticky regex=( => error 112
+         b beats 2 by=sticky => error 112
+         a beats 9 by=sticky => error 112
+         a beats 2 by=sticky regex=( => error 112
+         b beats 9 regex=( => error 25
+         b beats -1 regex=( => error 25
+         b beats -2 as=i => error 25
+         a beats -2 as=i => error 25",
+    );
+    check(
+        "a joins t rt=-1 by=sticky => error 42
+         a joins t by=sticky regex=( => error 112
+         a beats -2 by=sticky => error 42
+         a beats -1 by=sticky => error 112
+         a beats 5 regex=( => error 69
+         a beats -2 as=i => error 69
+         a beats -1 as=i => error 69",
+    );
+}
+
+#[test]
+fn an_assignor_has_to_be_one_of_those_that_are_configured() {
+    check(
+        "rules assignors=range
+         a joins - by=uniform => error 112
+         a beats 5 by=uniform => error 112
+         a joins - by=range => 1 []",
+    );
+}
+
+#[test]
+fn a_group_above_its_limit_keeps_its_members_and_takes_no_other() {
+    check_at_once(
+        "topic t 2
+         a joins t as=i => 2 [t:0,1]
+         b joins t => 3 []
+         rules max=1
+         b beats 3 => 3
+         a beats 2 as=i => 2 [t:0]
+         c joins t => error 81
+         c joins t as=i => error 81
+         c joins t as=j regex=( => error 81
+         c enters t => error 81
+         new enters t => error 81
+         c enters t type=connect => error 81
+         c beats -1 => error 25
+         a joins t as=i => error 111
+         a beats -2 as=i => -2
+         c joins t as=i => error 81
+         a joins t as=i => 3 [t:0]",
+    );
+}
+
+#[test]
 fn a_broker_without_the_protocol_says_so_before_anything_else() {
     check(
         "rules served=0 \n topic t 1 \n a joins t => error 35 \n a joins t group= => error 35 \n a beats 1 => error 35",
@@ -238,11 +296,18 @@ fn static_members_hold_their_place_until_they_leave_it() {
         "topic t 2
          a joins t as=i => 2 [t:0,1]
          b joins t as=i => error 111
+         b joins t as=i regex=( => error 111
          a joins t as=i => error 111
          b beats 2 as=i => error 82
+         b beats 9 as=i regex=( => error 82
          b beats -1 as=i => error 82
          b beats -2 as=i => error 82
          a beats 2 as=j => error 25
+         a beats 9 as=j => error 25
+         a beats -1 as=j => error 25
+         a beats 9 as=i => error 110
+         a beats 9 as=i regex=( => error 110
+         a beats 2 as=i regex=( => error 128
          a beats 2 => 2
          a beats 2 as=i => 2
          a beats -2 as=i => -2
@@ -378,9 +443,16 @@ fn commits_name_the_epoch_since_which_a_partition_is_theirs() {
          nobody commits -1 t:0 as=i txn=1 => error 25
          a commits -1 t:0 txn=1 => error 22
          b commits 3 t:0 => error 25
+         b commits 3 t:0 v=8 => error 25
+         b commits 1 t:0 => error 25
+         a commits 1 t:0 v=8 => error 35
          a fetches 3 => 0
          a fetches 2 => error 113
+         a fetches 4 => error 113
+         a fetches -1 => error 113
          b fetches 3 => error 25
+         b fetches -1 => error 25
+         null fetches 3 => error 25
          null fetches -1 => 0",
     );
 }
@@ -465,17 +537,49 @@ fn classic_members_are_checked_in_kafkas_order() {
          x pings 3 => error 25
          a pings 2 => error 25
          a syncs 2 => error 25
-         a goes => 25
          c syncs 3 name=roundrobin => error 23
          c syncs 3 type=connect => error 23
+         c syncs 2 type=connect => error 22
+         x syncs 2 => error 25
+         x goes => 25
+         c goes as=i => 25
          c enters t as=i by=range,sticky => error 25
          new enters t as=i by=range,sticky => CQkJCQkJCQkJCQkJCQkJCQ 5
          c pings 3 as=i => error 82
+         c pings 9 as=i => error 82
+         c syncs 9 as=i type=connect => error 82
+         c goes as=i => 82
          c enters t as=i by=range,sticky => error 82
+         c enters t as=i by=cooperative => error 23
+         c syncs 3 type=connect => error 23
+         c syncs 3 => error 27
          c commits 3 t:0 v=8 => 0
          c commits 2 t:0 v=8 => error 22
          rules max=4
          e enters t => error 81",
+    );
+}
+
+#[test]
+fn members_of_either_protocol_leave_by_leave_group() {
+    check_beside_a(
+        "b joins t as=i => 3 []
+         x goes => 25
+         nobody goes => 25
+         nobody goes as=j => 25
+         a goes as=j => 25
+         a goes as=i => 82
+         a goes => 0
+         a goes => 25
+         a beats 2 => error 25
+         b beats 3 as=i => 4 [t:0,1]
+         nobody goes as=i => 0
+         b beats 4 as=i => error 25
+         state => Empty",
+    );
+    check_beside_a(
+        "c enters t => c 3
+         a goes => 0 classic",
     );
 }
 
