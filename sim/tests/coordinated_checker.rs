@@ -62,6 +62,7 @@ fn hold(history: &mut History, protocol: GroupProtocol, member: &str, generation
         instance: None,
         generation,
         partitions,
+        boot: BOOT,
         at,
         from,
         until,
@@ -293,6 +294,26 @@ fn a_commit_from_a_generation_that_is_over_is_found() {
 #[test]
 fn a_partition_that_two_members_of_a_generation_hold_is_found() {
     check_damage("held-twice", |history| hold(history, GroupProtocol::Classic, "x", 2, SHARED));
+}
+
+/// A generation that a power cut took may come again, also where word of it arrives after the cut.
+#[test]
+fn an_answer_belongs_to_the_life_of_the_broker_that_gave_it() {
+    let mut history = good();
+    history.coordinators_under_os = true;
+    let (boot, ending, at) = (BOOT, Ending::PowerCut, history.tick());
+    history.boot_ends.push(BootEnd { boot, ending, at, durable_ends: BTreeMap::new() });
+    hold(&mut history, GroupProtocol::Classic, "late", 4, OTHER);
+    commit(&mut history, 3, 10);
+    let last = history.commits.last_mut().expect("it is there");
+    let CommitOutcome::Acknowledged { at, .. } = last.outcome else { panic!("it was acknowledged") };
+    (last.generation, last.boot) = (Some(3), Boot(2));
+    last.outcome = CommitOutcome::Acknowledged { at, boot: Boot(2) };
+    hold(&mut history, GroupProtocol::Classic, "again", 4, OTHER);
+    history.holds.last_mut().expect("it is there").boot = Boot(2);
+    assert_eq!(check(&history), []);
+    history.holds.last_mut().expect("it is there").boot = BOOT;
+    assert_eq!(check(&history)[0].anomaly, "held-twice");
 }
 
 #[test]

@@ -148,6 +148,16 @@ pub(crate) fn stable_one(bed: &Bed) -> Member {
     member
 }
 
+/// The ids of the member of instance `one` in a group's first generation: the one that was replaced, and the one that it has now.
+pub(crate) fn replaced(bed: &Bed, group: &Str) -> [Str; 2] {
+    let mut former = Member::of_instance(bed, group, "one");
+    assert_eq!(former.join().error_code, 0);
+    assert!(former.sync(&[(&former.id(), b"x")]).is_ok());
+    let mut latter = Member::of_instance(bed, group, "one");
+    assert_eq!(latter.join().generation_id, 1);
+    [former.id(), latter.id()]
+}
+
 /// A stable group of a leader and a follower, with the assignments `x` and `y`.
 #[track_caller]
 pub(crate) fn stable_pair(bed: &Bed) -> (Member, Member) {

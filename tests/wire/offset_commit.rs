@@ -14,7 +14,7 @@ use ottla_testkit::wire_client::WireClient;
 use crate::bed::{self, Bed, PATIENCE, Topic};
 use crate::check::Checks;
 use crate::consumer_group_heartbeat::join;
-use crate::group_members::{Member, fresh_group, stable_one, stable_pair};
+use crate::group_members::{Member, fresh_group, replaced, stable_one, stable_pair};
 
 const NEWEST: i16 = 10;
 
@@ -281,13 +281,7 @@ fn a_static_member_that_was_replaced_commits_nothing() {
     let mut client = bed.client();
     let mut checks = Checks::new();
     let group = fresh_group(&bed);
-    let mut former = Member::of_instance(&bed, &group, "one");
-    assert_eq!(former.join().error_code, 0);
-    let id = former.id();
-    assert!(former.sync(&[(&id, b"x")]).is_ok());
-    let mut latter = Member::of_instance(&bed, &group, "one");
-    assert_eq!(latter.join().generation_id, 1);
-    let now = latter.id();
+    let [id, now] = replaced(&bed, &group);
     for version in 7..=NEWEST {
         for (name, who, offset, expected) in [
             ("the latter", (&*now, 1, Some("one")), i64::from(version), 0),

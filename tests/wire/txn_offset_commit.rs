@@ -11,7 +11,7 @@ use crate::add_offsets_to_txn;
 use crate::bed::{Bed, PATIENCE, Topic};
 use crate::check::Checks;
 use crate::consumer_group_heartbeat::join;
-use crate::group_members::{Member, fresh_group};
+use crate::group_members::{fresh_group, replaced};
 use crate::offset_commit::committed;
 use crate::transactional::{Kind, Producer};
 
@@ -152,13 +152,7 @@ fn members_of_a_classic_group_commit_in_their_generation() {
     let mut client = bed.client();
     let mut checks = Checks::new();
     let group = fresh_group(&bed);
-    let mut former = Member::of_instance(&bed, &group, "one");
-    assert_eq!(former.join().error_code, 0);
-    let id = former.id();
-    assert!(former.sync(&[(&id, b"x")]).is_ok());
-    let mut latter = Member::of_instance(&bed, &group, "one");
-    assert_eq!(latter.join().generation_id, 1);
-    let now = latter.id();
+    let [id, now] = replaced(&bed, &group);
     let mut producer = Producer::new(&bed);
     let added = add_offsets_to_txn::request(&producer, &group);
     assert_eq!(add_offsets_to_txn::add(&mut producer, 3, &added), 0);

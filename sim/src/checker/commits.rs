@@ -140,14 +140,14 @@ fn describe(commit: &Commit) -> String {
 /// Nobody commits in a generation that is over: one after which another one had been given partitions.
 fn check_generations(history: &History, eras: &Eras, found: &mut Vec<Violation>) {
     for commit in &history.commits {
-        let CommitOutcome::Acknowledged { at, .. } = commit.outcome else { continue };
+        let CommitOutcome::Acknowledged { at, boot } = commit.outcome else { continue };
         let Some(generation) = commit.generation else { continue };
         let newer = history.holds.iter().find(|hold| {
             hold.group == commit.group
                 && hold.protocol == GroupProtocol::Classic
                 && hold.generation > generation
                 && hold.at < commit.invoked
-                && eras.of_moment(hold.at) == eras.of_moment(commit.invoked)
+                && eras.of_boot(hold.boot) == eras.of_boot(boot)
         });
         if let Some(newer) = newer {
             let text = format!(

@@ -32,7 +32,7 @@ pub(super) fn check(history: &History, found: &mut Vec<Violation>) {
 
 fn clash(eras: &Eras, one: &Hold, other: &Hold) -> bool {
     let same_instance = one.instance.is_some() && one.instance == other.instance;
-    if one.protocol != other.protocol || same_instance || eras.of_moment(one.at) != eras.of_moment(other.at) {
+    if one.protocol != other.protocol || same_instance || eras.of_boot(one.boot) != eras.of_boot(other.boot) {
         return false;
     }
     match one.protocol {
@@ -60,7 +60,7 @@ fn check_leaders(history: &History, eras: &Eras, found: &mut Vec<Violation>) {
             let same_instance = one.instance.is_some() && one.instance == other.instance;
             other.group == one.group
                 && other.generation == one.generation
-                && eras.of_moment(other.invoked) == eras.of_moment(one.invoked)
+                && eras.of_boot(other.boot) == eras.of_boot(one.boot)
                 && !same_instance
         };
         if let Some(other) = leaders[index + 1..].iter().filter(same).find(|other| other.member != one.member)

@@ -53,6 +53,8 @@ pub struct Hold {
     pub generation: i32,
     /// The partitions.
     pub partitions: BTreeSet<TopicPartition>,
+    /// Who gave them: a life of the broker that may have ended by the time its answer came.
+    pub boot: Boot,
     /// When it was told.
     pub at: Moment,
     /// From this time.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,20 +11,7 @@ use tokio::sync::mpsc;
 use crate::Runtime;
 use crate::disk::OpenMode;
 use crate::simulated::{Crash, Limits, Rate, Simulation, SimulationError};
-use crate::spawn::TaskEnd;
-
-/// Lets the other tasks run.
-async fn yield_once() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
+use crate::spawn::{TaskEnd, yield_now};
 
 /// Many tasks with timers, channels and files, on two machines of which one crashes.
 fn busy_run(seed: u64) -> (u64, u64, Vec<u64>) {
@@ -102,7 +88,7 @@ fn every_runnable_task_runs_in_the_end() {
             runtime.spawner.spawn("spinner", async move {
                 loop {
                     count.fetch_add(1, Ordering::Relaxed);
-                    yield_once().await;
+                    yield_now().await;
                 }
             });
         }
@@ -169,7 +155,7 @@ fn runs_end_at_their_limits() {
     simulation.set_limits(Limits { steps: 1000, time: Duration::from_secs(10) });
     let spin = async {
         loop {
-            yield_once().await;
+            yield_now().await;
         }
     };
     let error = simulation.run_until(spin).unwrap_err();

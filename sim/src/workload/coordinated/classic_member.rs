@@ -11,7 +11,7 @@ use ottla_runtime::Rng;
 use super::Place;
 use super::committer::{commit, committed, report};
 use crate::client::{CallError, Client, JoinTerms, Membership, assigned, assignment};
-use crate::history::{FinalMember, GroupProtocol, Hold, Joined, TopicPartition};
+use crate::history::{Boot, FinalMember, GroupProtocol, Hold, Joined, TopicPartition};
 use crate::marks::Mark;
 use crate::workload::{Phase, World};
 
@@ -176,7 +176,7 @@ impl ClassicMember {
             self.world.history.lock().unexpected(None, text);
             return Ok(Next::Rejoin);
         };
-        self.hold(partitions);
+        self.hold(partitions, client.boot());
         self.resume(client).await
     }
 
@@ -199,7 +199,7 @@ impl ClassicMember {
         parts.into_iter().map(|(member, part)| (member, assignment(&part, &names))).collect()
     }
 
-    fn hold(&mut self, partitions: BTreeSet<TopicPartition>) {
+    fn hold(&mut self, partitions: BTreeSet<TopicPartition>, boot: Boot) {
         self.world.marks.hit(Mark::GenerationJoined);
         self.place(Place::In(FinalMember {
             group: self.plan.group.clone(),
@@ -219,6 +219,7 @@ impl ClassicMember {
             instance: self.plan.instance.clone(),
             generation: self.who.generation,
             partitions,
+            boot,
             at,
             from,
             until: None,

@@ -12,7 +12,7 @@ use super::Place;
 use super::classic_member::MemberPlan;
 use super::committer::{commit, committed, report};
 use crate::client::{CallError, Client, Membership};
-use crate::history::{FinalMember, GroupProtocol, Hold, TopicPartition};
+use crate::history::{Boot, FinalMember, GroupProtocol, Hold, TopicPartition};
 use crate::marks::Mark;
 use crate::workload::{Phase, World};
 
@@ -151,7 +151,7 @@ impl ConsumerMember {
         self.says_all = false;
         self.changed = false;
         self.alive_at = sent_at;
-        self.take(answer);
+        self.take(answer, client.boot());
         let gained: Vec<_> =
             self.holds.keys().copied().filter(|of| !self.positions.contains_key(of)).collect();
         if !gained.is_empty() {
@@ -168,7 +168,7 @@ impl ConsumerMember {
     }
 
     /// Does as the answer says: gives up first, then takes what is new.
-    fn take(&mut self, answer: ConsumerGroupHeartbeatResponse) {
+    fn take(&mut self, answer: ConsumerGroupHeartbeatResponse, boot: Boot) {
         self.who.generation = answer.member_epoch;
         let now = self.world.runtime.clock.now();
         if let Some(assignment) = answer.assignment {
@@ -183,7 +183,7 @@ impl ConsumerMember {
                 self.let_go(*of, now);
             }
             for of in wanted.difference(&owned) {
-                self.hold(*of, now);
+                self.hold(*of, boot, now);
             }
             self.changed = owned != wanted;
             if self.changed {
@@ -198,7 +198,7 @@ impl ConsumerMember {
         }));
     }
 
-    fn hold(&mut self, of: TopicPartition, now: MonotonicTime) {
+    fn hold(&mut self, of: TopicPartition, boot: Boot, now: MonotonicTime) {
         let mut history = self.world.history.lock();
         let at = history.tick();
         self.holds.insert(of, history.holds.len());
@@ -209,6 +209,7 @@ impl ConsumerMember {
             instance: self.plan.instance.clone(),
             generation: self.who.generation,
             partitions: BTreeSet::from([of]),
+            boot,
             at,
             from: now,
             until: None,
