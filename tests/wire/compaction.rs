@@ -11,6 +11,9 @@ use crate::bed::{
     list_offset, records_of, topic_id,
 };
 
+const COMPACTED: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0")];
+
 #[test]
 fn the_newest_record_of_each_key_stays_at_its_offset() {
     if is_peer() {
@@ -18,10 +21,7 @@ fn the_newest_record_of_each_key_stays_at_its_offset() {
     }
     let bed = Bed::with(|command| command.set("log.cleaner.backoff.ms", 20));
     let mut client = bed.client();
-    let topic = bed.topic(
-        1,
-        &[("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0")],
-    );
+    let topic = bed.topic(1, &COMPACTED);
     // Two to a segment; the last is in the active one, which is left alone.
     for number in 0..9_i64 {
         let record = keyed(format!("key {}", number % 3), "x".repeat(400_000));
@@ -50,9 +50,6 @@ fn the_newest_record_of_each_key_stays_at_its_offset() {
         assert_eq!((row.error_code, row.offset, row.timestamp), (0, offset, found), "{timestamp}");
     }
 }
-
-const COMPACTED: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0")];
 
 /// Nine records of one key, two to a segment.
 fn append_nine(client: &mut WireClient, topic: &Topic) {
