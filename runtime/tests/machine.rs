@@ -105,12 +105,18 @@ fn large_files_that_go_are_freed_once_nobody_reads_them() {
             async move {
                 let file = runtime.disk.open_wait(&path, OpenMode::CreateNew).await.unwrap();
                 file.write_at_wait(0, vec![Bytes::from(content)]).await.unwrap();
+                runtime.disk.sync_file_wait(&file).await.unwrap();
                 file
             }
         };
         runtime.disk.create_directory_wait(&directory.join("partition")).await.unwrap();
         let files = [large("removed").await, large("replaced").await, large("partition/file").await];
         drop(large("other").await);
+        posix_fadvise(files[0].descriptor().unwrap(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        if files[0].residency(0..content.len() as u64) != Residency::Absent {
+            // A file system that keeps everything in memory, or can't say what it has there: files go in one step.
+            return;
+        }
         runtime.disk.remove_file_wait(&directory.join("removed")).await.unwrap();
         runtime.disk.rename_wait(&directory.join("other"), &directory.join("replaced")).await.unwrap();
         runtime.disk.remove_directory_wait(&directory.join("partition")).await.unwrap();

@@ -6,23 +6,25 @@
 //! files were shortened by 1 MiB each 4 ms before they were closed.
 //!
 //! So a file is opened before its name goes, and shortened afterwards, once the system says that nobody else has
-//! it open: readers go on as long as they like. A crash or a stop meanwhile loses nothing but the patience: the system frees what
+//! it open, and that nothing of it is in memory: what `sendfile` gave to a socket are the page cache's own pages, and shortening would
+//! fill the one at the new end with zeros on its way to a slow consumer. A crash or a stop meanwhile loses nothing but the patience: the system frees what
 //! has neither a name nor anybody who has it open.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::resource::{Resource, getrlimit};
 use parking_lot::{Condvar, Mutex};
 use tracing::debug;
 
-use super::syscalls;
+use super::syscalls::{self, PagesInMemory};
 use super::threads::{Threads, ThreadsKind};
 use crate::spawn::Spawner;
 
@@ -39,6 +41,8 @@ const STEPS_OF_BACKLOG: u64 = 1024;
 const REST: Duration = Duration::from_millis(4);
 /// Before asking again whether a file is still read by somebody.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// So often that is asked of one file; then it is closed, and goes in one step with its last reader.
+const ASKED_MAX: u32 = 50;
 
 /// No more files than this are kept open for it; those beyond are freed in one step each.
 const FILES_MAX: u64 = 256;
@@ -76,6 +80,10 @@ struct State {
 struct Nameless {
     file: File,
     len: u64,
+    /// How often it was found to be in use.
+    held: u32,
+    /// Nobody has it, and without a name nobody gets it any more.
+    is_ours: bool,
 }
 
 /// What a step did to a file.
@@ -83,9 +91,10 @@ struct Nameless {
 enum Step {
     /// So many bytes are freed.
     Freed(u64),
-    /// Somebody else has it open.
+    /// Somebody else has it open, or some of its bytes are on their way to somebody.
     Held,
-    /// It has another name, or this file system doesn't tell who has it open: it is to be left as it is.
+    /// It is to be closed as it is: it has another name, or this system doesn't tell who uses it, or somebody does for too long,
+    /// or it is not on the disk yet, where there is little to free then.
     NotOurs,
 }
 
@@ -201,8 +210,8 @@ impl Nameless {
             return None;
         }
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
-        Some(Nameless { file, len: found.len() })
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()?;
+        Some(Nameless { file, len: found.len(), held: 0, is_ours: false })
     }
 
     /// Frees up to `bytes` at its end.
@@ -217,15 +226,36 @@ impl Nameless {
     }
 
     fn shorten_if_alone(&mut self, bytes: u64) -> io::Result<Step> {
-        if self.file.metadata()?.nlink() != 0 {
-            return Ok(Step::NotOurs);
+        if !self.is_ours {
+            if self.file.metadata()?.nlink() != 0 || self.held == ASKED_MAX {
+                return Ok(Step::NotOurs);
+            }
+            if syscalls::is_open_elsewhere(self.file.as_fd())? {
+                self.held += 1;
+                return Ok(Step::Held);
+            }
+            // What is read is in memory, if this file system says what is (overlayfs does not).
+            self.file.read_at(&mut [0], self.len - 1)?;
+            let PagesInMemory { cached, unwritten } = self.in_memory()?;
+            if cached == 0 || 0 < unwritten {
+                return Ok(Step::NotOurs);
+            }
+            // Pages that a socket refers to stay in memory, whatever is advised.
+            posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            if 0 < self.in_memory()?.cached {
+                self.held += 1;
+                return Ok(Step::Held);
+            }
+            self.is_ours = true;
         }
-        if syscalls::is_open_elsewhere(self.file.as_fd())? {
-            return Ok(Step::Held);
-        }
-        let len = self.len.saturating_sub(bytes);
+        // At the end of a page, so that the system need not read one to fill the rest of it with zeros.
+        let len = self.len.saturating_sub(bytes) / STEP_BYTES_MIN * STEP_BYTES_MIN;
         self.file.set_len(len)?;
         Ok(Step::Freed(std::mem::replace(&mut self.len, len) - len))
+    }
+
+    fn in_memory(&self) -> io::Result<PagesInMemory> {
+        syscalls::pages_in_memory(self.file.as_fd(), 0..self.len)
     }
 }
 
@@ -249,8 +279,19 @@ mod tests {
     fn file_of(directory: &Path, bytes: u64) -> PathBuf {
         let path = directory.join("file");
         let content = vec![7; usize::try_from(bytes).unwrap()];
-        File::create(&path).unwrap().write_all(&content).unwrap();
+        let mut file = File::create(&path).unwrap();
+        file.write_all(&content).unwrap();
+        file.sync_all().unwrap();
         path
+    }
+
+    /// Whether this file system drops pages, and says which it has.
+    fn tells_what_is_in_memory(directory: &Path) -> bool {
+        let nameless = Nameless::open(&file_of(directory, 2 * MIB)).expect("it is large");
+        let before = nameless.in_memory();
+        posix_fadvise(&nameless.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        before.is_ok_and(|pages| 0 < pages.cached)
+            && nameless.in_memory().is_ok_and(|pages| pages.cached == 0)
     }
 
     fn nameless(directory: &Path, bytes: u64) -> Nameless {
@@ -263,15 +304,21 @@ mod tests {
     #[test]
     fn a_file_that_nobody_has_is_shortened_to_nothing() {
         let directory = tempfile::tempdir().unwrap();
+        if !tells_what_is_in_memory(directory.path()) {
+            return;
+        }
         let mut nameless = nameless(directory.path(), 2 * MIB + 1);
-        let steps: Vec<Step> = (0..3).map(|_| nameless.shorten(MIB)).collect();
-        assert_eq!(steps, [Step::Freed(MIB), Step::Freed(MIB), Step::Freed(1)]);
+        let steps: Vec<Step> = (0..2).map(|_| nameless.shorten(MIB)).collect();
+        assert_eq!(steps, [Step::Freed(MIB + 1), Step::Freed(MIB)]);
         assert_eq!(nameless.file.metadata().unwrap().len(), 0);
     }
 
     #[test]
     fn a_file_that_somebody_reads_keeps_its_bytes() {
         let directory = tempfile::tempdir().unwrap();
+        if !tells_what_is_in_memory(directory.path()) {
+            return;
+        }
         let path = file_of(directory.path(), 2 * MIB);
         let reader = File::open(&path).unwrap();
         let mut nameless = Nameless::open(&path).unwrap();
@@ -280,6 +327,54 @@ mod tests {
         assert_eq!(reader.metadata().unwrap().len(), 2 * MIB);
         drop(reader);
         assert_eq!(nameless.shorten(MIB), Step::Freed(MIB));
+    }
+
+    #[test]
+    fn bytes_that_lie_in_a_socket_stay_as_they_were_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        if !tells_what_is_in_memory(directory.path()) {
+            return;
+        }
+        let path = file_of(directory.path(), 3 * MIB);
+        let file = File::open(&path).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut receiver = listener.accept().unwrap().0;
+        // The new end comes to lie between these bytes.
+        let sent = 64 * 1024;
+        let mut position = i64::try_from(2 * MIB).unwrap() - 30_000;
+        assert_eq!(nix::sys::sendfile::sendfile(&sender, &file, Some(&mut position), sent).unwrap(), sent);
+        drop(file);
+        let mut nameless = Nameless::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let step = nameless.shorten(MIB);
+        let mut received = vec![0; sent];
+        std::io::Read::read_exact(&mut receiver, &mut received).unwrap();
+        assert!(received.iter().all(|byte| *byte == 7), "{step:?}: bytes were changed on their way");
+        assert_eq!(step, Step::Held);
+        assert_eq!(nameless.shorten(MIB), Step::Freed(MIB), "they have arrived");
+    }
+
+    #[test]
+    fn a_file_that_is_in_use_for_too_long_is_left_to_its_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_of(directory.path(), 2 * MIB);
+        let reader = File::open(&path).unwrap();
+        let mut nameless = Nameless::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!((0..ASKED_MAX).all(|_| nameless.shorten(MIB) == Step::Held));
+        assert_eq!(nameless.shorten(MIB), Step::NotOurs);
+        assert_eq!(reader.metadata().unwrap().len(), 2 * MIB);
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_yet_goes_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_of(directory.path(), 2 * MIB);
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        let mut nameless = Nameless::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(nameless.shorten(MIB), Step::NotOurs);
     }
 
     #[test]

@@ -68,6 +68,20 @@ pub(super) fn pread_resident(file: BorrowedFd<'_>, position: i64, len: usize, in
 
 /// How many of the pages that `range` (not empty) touches are not in the page cache.
 pub(super) fn pages_absent(file: BorrowedFd<'_>, range: Range<u64>) -> io::Result<u64> {
+    let page = page_bytes();
+    let touched = (range.end - 1) / page - range.start / page + 1;
+    Ok(touched.saturating_sub(pages_in_memory(file, range)?.cached))
+}
+
+/// How many pages of a range the page cache has, and how many of them are not on the disk yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PagesInMemory {
+    pub(super) cached: u64,
+    pub(super) unwritten: u64,
+}
+
+/// What the page cache has of `range` (not empty).
+pub(super) fn pages_in_memory(file: BorrowedFd<'_>, range: Range<u64>) -> io::Result<PagesInMemory> {
     let asked = CachestatRange { offset: range.start, len: range.end - range.start };
     let mut found = Cachestat::default();
     // SAFETY: both structures have the kernel's layout and outlive the call, which writes only the second.
@@ -76,9 +90,7 @@ pub(super) fn pages_absent(file: BorrowedFd<'_>, range: Range<u64>) -> io::Resul
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let page = page_bytes();
-    let touched = (range.end - 1) / page - range.start / page + 1;
-    Ok(touched.saturating_sub(found.cached))
+    Ok(PagesInMemory { cached: found.cached, unwritten: found.dirty + found.writeback })
 }
 
 /// Whether anybody else, here or in another process, has this regular file open or mapped. `file` has no name any more, or
